@@ -1,0 +1,153 @@
+"""The subproblem of one factor: nonnegative regression, quadratic or not."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .functional.einsum import Layout
+from .functional.linalg import spectral_bound, times_gram
+from .losses import Loss
+from .models import Factors, Model
+from .models.base import replaced
+
+
+class Block(ABC):
+    """``f(x) = loss(A x, y)`` in one factor ``x`` of shape ``(*, batch, rows, rank)``.
+
+    Iterations see nothing else of a problem: the two parts of the gradient, products with the
+    Hessian, and the gram where there is one.
+    """
+
+    loss: Loss
+
+    @abstractmethod
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient as ``positive - negative``, each broadcasting with ``x``."""
+
+    @abstractmethod
+    def majorant(self, x: Tensor, u: Tensor) -> Tensor:
+        """The diagonal ``|H(x)| u / u``, which majorizes the Hessian ``H(x)`` for any ``u > 0``."""
+
+    @abstractmethod
+    def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:
+        """``H(x) u``, with the Hessian of the convex part of the loss."""
+
+    @abstractmethod
+    def lipschitz(self) -> Tensor:
+        """A bound on the largest eigenvalue of the Hessian, broadcasting with ``x``.
+
+        Raises:
+            TypeError: the Hessian is not bounded.
+        """
+
+    def gradient(self, x: Tensor) -> Tensor:
+        """``A^T loss'(A x, y)``, like ``x``."""
+        positive, negative = self.split(x)
+        return positive - negative
+
+
+
+@dataclass(frozen=True)
+class QuadraticBlock(Block):
+    """Least squares, ``f(x) = <x, x G> / 2 - <x, C>`` up to a constant.
+
+    Args:
+        gram: G, (*, batch, rank, rank), or (*, batch, rows, rank, rank) with weighted data.
+        cross: C, (*, batch, rows, rank).
+        loss: the Frobenius loss.
+
+    Example:
+        >>> from rlra_torch.losses import Frobenius
+        >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
+        >>> block.gradient(torch.zeros(1, 2))
+        tensor([[-1., -2.]])
+    """
+
+    gram: Tensor
+    cross: Tensor
+    loss: Loss
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return times_gram(x, self.gram), self.cross
+
+    def majorant(self, x: Tensor, u: Tensor) -> Tensor:
+        return times_gram(u, self.gram.abs()) / u
+
+    def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:
+        return times_gram(u, self.gram)
+
+    def lipschitz(self) -> Tensor:
+        bound = spectral_bound(self.gram)[..., None]
+        return bound if self.gram.ndim > self.cross.ndim else bound[..., None]
+
+
+@dataclass(frozen=True)
+class DivergenceBlock(Block):
+    """Any loss through the model's forward and adjoint; the other factors are frozen.
+
+    Args:
+        model: the model.
+        loss: the loss.
+        y: the data.
+        weights: of the entries, like ``y``, or None.
+        factors: all factors; the ``n``-th gives its shape only.
+        n: which one is free.
+        positive: the adjoint of the positive part of the gradient where that is constant.
+    """
+
+    model: Model
+    loss: Loss
+    y: Tensor
+    weights: Tensor | None
+    factors: Factors
+    n: int
+    positive: Tensor | None
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        positive, negative = self.loss.split(self.predict(x), self.y)
+        if self.positive is not None:
+            return self.positive.expand_as(x), self.adjoint(negative)
+        return self.adjoint(positive), self.adjoint(negative)
+
+    def majorant(self, x: Tensor, u: Tensor) -> Tensor:
+        return self.hessian_product(x, u).abs() / u
+
+    def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:
+        curvature = self.loss.curvature(self.predict(x), self.y)
+        return self.adjoint(curvature * self.predict(u))
+
+    def lipschitz(self) -> Tensor:
+        if not self.loss.quadratic:
+            raise TypeError(
+                f"the curvature of {type(self.loss).__name__} is not bounded, so no fixed gradient "
+                "step is safe; use MU, MSOM or BurgMirrorDescent"
+            )
+        like = self.layout.pack(self.factors[self.n])
+        lead = self.y.ndim - self.model.ndim
+        own = tuple(range(lead, like.ndim))
+        phase = torch.arange(like[(0,) * lead].numel(), dtype=like.dtype, device=like.device)
+        u = (1.5 + phase.cos()).reshape(like.shape[lead:]).expand_as(like)
+        norm = torch.linalg.vector_norm(u, dim=own, keepdim=True)
+        for _ in range(20):
+            u = self.hessian_product(u, u / norm.clamp_min(torch.finfo(u.dtype).tiny))
+            norm = torch.linalg.vector_norm(u, dim=own, keepdim=True)
+        return 1.05 * norm
+
+    def predict(self, x: Tensor) -> Tensor:
+        """The prediction with ``x`` in the place of the free factor."""
+        free = self.layout.unpack(x, self.factors[self.n])
+        return self.model(replaced(self.factors, self.n, free))
+
+    def adjoint(self, residual: Tensor) -> Tensor:
+        """The weighted adjoint, as a block."""
+        residual = residual if self.weights is None else self.weights * residual
+        return self.layout.pack(self.model.adjoint(self.factors, self.n, residual))
+
+    @property
+    def layout(self) -> Layout:
+        return self.model.layout(self.n)
+

@@ -1,0 +1,18 @@
+"""What users import first: factorizations and regressions in one call."""
+
+from .factorize import cp, factorize, nmf
+from .names import iteration_named, loss_named
+from .regression import nnkl, nnls
+from .results import Factorization, Regression
+
+__all__ = [
+    "Factorization",
+    "Regression",
+    "cp",
+    "factorize",
+    "iteration_named",
+    "loss_named",
+    "nmf",
+    "nnkl",
+    "nnls",
+]

@@ -1,0 +1,292 @@
+"""Factorizations in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from ..iterations import Alternating, BlockIteration, Iteration, MU
+from ..losses import Loss
+from ..models import CP, NMF, Factors, Model
+from ..problem import Problem, observed
+from ..regularizers import NonNegative, Regularizer
+from ..solvers import Progress, solve
+from ..solvers.solve import Callback
+from .inputs import Array, Back, like, to_tensor
+from .names import iteration_named, loss_named, matrix_start, tensor_start
+from .results import Factorization, checks, plain
+
+Start = str | Sequence[Array] | None
+
+
+def nmf(
+    Y: Array,  # noqa: N803
+    rank: int,
+    loss: str | float | Loss = "frobenius",
+    iteration: str | BlockIteration | Iteration | None = None,
+    *,
+    init: Start = None,
+    regs: Sequence[Regularizer] | None = None,
+    weights: Array | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-5,
+    check_every: int = 10,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+    resume: Progress | None = None,
+) -> Factorization:
+    """Nonnegative matrix factorization, ``min loss(W H^T, Y) + reg(W) + reg(H)``.
+
+    Args:
+        Y: (*, m, n) data, leading dimensions for independent problems: a NumPy array, a SciPy sparse
+            matrix or a torch tensor on any device; NaN marks a missing entry.
+        rank: the number of components, at least 1.
+        loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
+        iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
+            "active_set", "als", "burg", or an `Iteration`.
+        init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
+            where the rank allows, else "random". Named starts are scaled to the data.
+        regs: a regularizer for W and one for H; None: nonnegative.
+        weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry.
+        max_iter: the largest number of iterations.
+        tol: on the scale-free KKT residual.
+        check_every: iterations between two checks.
+        seed: of the random starts.
+        callbacks: called with the progress at each check.
+        resume: a progress to go on from, as `load_checkpoint` reads it.
+
+    Returns:
+        a `Factorization` with ``factors = (W, H)``, W (*, m, r) and H (*, n, r).
+
+    Raises:
+        TypeError, ValueError: bad input, in one sentence, before any work.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), sections 6.1.3 and 7.3
+
+    Example:
+        >>> Y = torch.rand(30, 2, generator=torch.Generator().manual_seed(0)) @ torch.ones(2, 20)
+        >>> fit = nmf(Y, rank=2)
+        >>> fit.relative_error < 1e-3
+        True
+    """
+    y, back = to_tensor(Y, "Y")
+    if y.ndim < 2:
+        raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
+    _check_rank(rank)
+    name = init if init is not None else "nndsvda" if rank <= min(y.shape[-2:]) else "random"
+
+    def start(filled: Tensor) -> Factors:
+        assert isinstance(name, str)
+        return matrix_start(name, filled, rank, seed)
+
+    return factorize(
+        y,
+        NMF(),
+        loss,
+        iteration,
+        start=start if isinstance(name, str) else name,
+        regs=regs,
+        weights=weights,
+        max_iter=max_iter,
+        tol=tol,
+        check_every=check_every,
+        callbacks=callbacks,
+        resume=resume,
+        back=back,
+    )
+
+
+def cp(
+    T: Array,  # noqa: N803
+    rank: int,
+    loss: str | float | Loss = "frobenius",
+    iteration: str | BlockIteration | Iteration | None = None,
+    *,
+    init: Start = "random",
+    regs: Sequence[Regularizer] | None = None,
+    weights: Array | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-5,
+    check_every: int = 10,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+    resume: Progress | None = None,
+) -> Factorization:
+    """Canonical polyadic decomposition, nonnegative unless ``regs`` say otherwise.
+
+    Args:
+        T: a tensor of order 2 or more, (n_1, ..., n_d), as `nmf` takes it; NaN marks a missing entry.
+        rank: the number of components, at least 1.
+        loss, iteration, regs, weights, max_iter, tol, check_every, seed, callbacks, resume: as in
+            `nmf`, with one regularizer per mode.
+        init: "random", "svd" or one factor per mode. Named starts are scaled to the data.
+
+    Returns:
+        a `Factorization` with one factor (n_i, r) per mode.
+
+    Raises:
+        TypeError, ValueError: bad input, in one sentence, before any work.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.2
+
+    Example:
+        >>> a = torch.rand(6, 2, generator=torch.Generator().manual_seed(0))
+        >>> fit = cp(torch.einsum("ir,jr,kr->ijk", a, a, a), rank=2)
+        >>> [tuple(x.shape) for x in fit.factors]
+        [(6, 2), (6, 2), (6, 2)]
+    """
+    y, back = to_tensor(T, "T")
+    if y.ndim < 2:
+        raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
+    _check_rank(rank)
+
+    def start(filled: Tensor) -> Factors:
+        assert isinstance(init, str)
+        return tensor_start(init, filled, rank, seed)
+
+    if init is None:
+        raise ValueError("cp needs an init: 'random', 'svd' or one factor per mode")
+    return factorize(
+        y,
+        CP(y.ndim),
+        loss,
+        iteration,
+        start=start if isinstance(init, str) else init,
+        regs=regs,
+        weights=weights,
+        max_iter=max_iter,
+        tol=tol,
+        check_every=check_every,
+        callbacks=callbacks,
+        resume=resume,
+        back=back,
+    )
+
+
+def factorize(
+    y: Tensor,
+    model: Model,
+    loss: str | float | Loss,
+    iteration: str | BlockIteration | Iteration | None,
+    *,
+    start: Callable[[Tensor], Factors] | Sequence[Array],
+    regs: Sequence[Regularizer] | None = None,
+    weights: Array | None = None,
+    max_iter: int = 500,
+    tol: float = 1e-5,
+    check_every: int = 10,
+    callbacks: Sequence[Callback] = (),
+    resume: Progress | None = None,
+    back: Back = lambda x: x,
+) -> Factorization:
+    """Fit any model: what `nmf` and `cp` do once they know theirs.
+
+    Args:
+        y: the data, NaN where missing.
+        model: what predicts it.
+        loss, iteration, regs, weights, max_iter, tol, check_every, callbacks, resume: as in `nmf`.
+        start: the factors, used as they are, or a function of the data that gives them, which are
+            then scaled to it.
+        back: turns factors into the kind of array that the caller had.
+
+    Returns:
+        a `Factorization`.
+
+    Raises:
+        TypeError, ValueError: bad input, in one sentence, before any work.
+
+    Example:
+        >>> from rlra_torch.models import Multilinear
+        >>> y = torch.ones(3, 4)
+        >>> fit = factorize(y, Multilinear("ir,jr->ij"), "kl", "mu",
+        ...                 start=(torch.ones(3, 1), torch.ones(4, 1)))
+        >>> fit.converged
+        True
+    """
+    loss = loss_named(loss)
+    step = iteration_named(iteration, loss)
+    mask = None if weights is None else _weights(weights, y)
+    filled, mask = observed(y, mask)
+    _check_values(filled, loss, mask)
+    regs = [NonNegative() for _ in model.factor_ndims] if regs is None else list(regs)
+    regs = [reg.to(y.device) for reg in regs]
+    problem = Problem(filled, model, loss, regs, mask)
+    if callable(start):
+        factors = problem.scaled(_warm(problem, iteration, start(_imputed(filled, mask))))
+    else:
+        factors = tuple(like(x, f"factor {n}", y) for n, x in enumerate(start))
+    solution = solve(
+        step.to(y.device),
+        problem,
+        factors if resume is None else resume,
+        max_iter=max_iter,
+        tol=tol,
+        check_every=check_every,
+        callbacks=callbacks,
+    )
+    exact = Problem(filled.double(), model, loss, regs, None if mask is None else mask.double())
+    error = exact.relative_error(tuple(x.double() for x in solution.factors))
+    described = {
+        "model": type(model).__name__,
+        "rank": str(solution.factors[0].shape[-1]),
+        "loss": type(loss).__name__,
+        "iteration": _name(step),
+    }
+    return Factorization(
+        tuple(back(x) for x in solution.factors),
+        checks(solution.history),
+        plain(solution.converged),
+        plain(solution.n_iter),
+        plain(error),
+        described,
+    )
+
+
+def _warm(problem: Problem, iteration: object, factors: Factors) -> Factors:
+    """A few steps of MU where the iteration by name converges only from near."""
+    if iteration != "msom" or problem.loss.quadratic:
+        return factors
+    warm = solve(Alternating(MU()), problem, problem.scaled(factors), max_iter=20, check_every=20)
+    return warm.factors
+
+
+def _imputed(y: Tensor, weights: Tensor | None) -> Tensor:
+    """Missing entries at the mean of the observed, for starts that read the data."""
+    if weights is None:
+        return y
+    mean = (weights * y).sum() / weights.sum()
+    return torch.where(weights > 0, y, mean)
+
+
+def _weights(weights: Array, y: Tensor) -> Tensor:
+    mask = weights if isinstance(weights, Tensor) else torch.as_tensor(weights)
+    if mask.is_complex() or (mask.dtype != torch.bool and not mask.is_floating_point()):
+        raise TypeError(f"weights must be real floating point or boolean, got {mask.dtype}")
+    return mask
+
+
+def _check_values(y: Tensor, loss: Loss, weights: Tensor | None) -> None:
+    infinite = int(y.isinf().sum())
+    if infinite:
+        raise ValueError(f"the data has {infinite} infinite entries; mark them as missing with NaN")
+    wrong = loss.domain(y if weights is None else y[weights > 0])
+    if wrong is not None:
+        raise ValueError(
+            f"{type(loss).__name__} cannot take this data: {wrong}; "
+            "clip the data, mask those entries, or use Frobenius"
+        )
+
+
+def _check_rank(rank: int) -> None:
+    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+        raise ValueError(f"the rank must be an integer of at least 1, got {rank!r}")
+
+
+def _name(iteration: Iteration) -> str:
+    if isinstance(iteration, Alternating):
+        return "/".join(dict.fromkeys(type(it).__name__ for it in iteration.iterations))
+    return type(iteration).__name__

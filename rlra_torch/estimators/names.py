@@ -1,0 +1,153 @@
+"""Short names of losses, iterations and starts: resolved here, at the face, and nowhere below."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
+from ..iterations import (
+    FISTA,
+    HALS,
+    MSOM,
+    MU,
+    ActiveSet,
+    Alternating,
+    BlockIteration,
+    BurgMirrorDescent,
+    Counted,
+    Iteration,
+    ProjectedGradient,
+    ProjectedLeastSquares,
+)
+from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
+from ..models import Factors
+
+LOSSES: dict[str, Callable[[], Loss]] = {
+    "frobenius": Frobenius,
+    "kl": KullbackLeibler,
+    "is": ItakuraSaito,
+}
+ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
+    "active_set": ActiveSet,
+    "als": ProjectedLeastSquares,
+    "burg": BurgMirrorDescent,
+    "fista": FISTA,
+    "hals": HALS,
+    "msom": MSOM,
+    "mu": MU,
+    "pg": ProjectedGradient,
+}
+MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
+TENSOR_STARTS = ("random", "svd")
+
+
+def loss_named(loss: str | float | Loss) -> Loss:
+    """A loss from its short name, from beta, or itself.
+
+    Args:
+        loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: something else.
+
+    Example:
+        >>> loss_named(1.0)
+        KullbackLeibler(beta=1)
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if isinstance(loss, str):
+        if loss not in LOSSES:
+            raise ValueError(f"unknown loss {loss!r}: use {_listed(LOSSES)}, a beta or a Loss")
+        return LOSSES[loss]()
+    if isinstance(loss, (int, float)) and not isinstance(loss, bool):
+        named = {2: Frobenius, 1: KullbackLeibler, 0: ItakuraSaito}
+        return named[int(loss)]() if loss in named else BetaDivergence(loss)
+    raise TypeError(f"a loss is a name, a beta or a Loss, got {type(loss).__name__}")
+
+
+def block_iteration_named(
+    iteration: str | BlockIteration | None, loss: Loss, default: str
+) -> BlockIteration:
+    """A block iteration from its short name, the default where None, or itself.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: something else.
+    """
+    if iteration is None:
+        iteration = default if loss.quadratic else "mu"
+    if isinstance(iteration, BlockIteration):
+        return iteration
+    if not isinstance(iteration, str):
+        raise TypeError(f"an iteration is a name or an Iteration, got {type(iteration).__name__}")
+    if iteration not in ITERATIONS:
+        raise ValueError(
+            f"unknown iteration {iteration!r}: use {_listed(ITERATIONS)} or an Iteration"
+        )
+    return ITERATIONS[iteration]()
+
+
+def iteration_named(
+    iteration: str | BlockIteration | Iteration | None, loss: Loss, default: str = "hals"
+) -> Iteration:
+    """An iteration over all factors, with inner steps by counted operations.
+
+    Args:
+        iteration: a short name, a block iteration, an `Iteration`, or None for the default.
+        loss: what is minimized; where it is not quadratic the default is "mu".
+        default: the name for quadratic losses.
+
+    Raises:
+        ValueError: an unknown name.
+        TypeError: something else.
+
+    Example:
+        >>> type(iteration_named("hals", Frobenius())).__name__
+        'Alternating'
+    """
+    if isinstance(iteration, Iteration):
+        return iteration
+    return Alternating(block_iteration_named(iteration, loss, default), inner=Counted())
+
+
+def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
+    """Starting factors (W, H) of a matrix, by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    m, n = y.shape[-2:]
+    lead = tuple(y.shape[:-2])
+    if init == "random":
+        return random_factors([(*lead, m, rank), (*lead, n, rank)], y, seed)
+    if init in ("nndsvd", "nndsvda", "nndsvdar"):
+        return nndsvd(y, rank, init, seed)
+    if init == "spa":
+        return spa(y, rank)
+    raise ValueError(
+        f"unknown init {init!r}: use {', '.join(map(repr, MATRIX_STARTS))} or the factors"
+    )
+
+
+def tensor_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
+    """Starting factors of a CP model, by name.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if init == "random":
+        return random_factors([(size, rank) for size in y.shape], y, seed)
+    if init == "svd":
+        return hosvd_nonnegative(y, rank, seed)
+    raise ValueError(
+        f"unknown init {init!r}: use {', '.join(map(repr, TENSOR_STARTS))} or the factors"
+    )
+
+
+def _listed(names: Sequence[str] | dict[str, Any]) -> str:
+    return ", ".join(repr(name) for name in names)

@@ -1,0 +1,132 @@
+"""Nonnegative regressions in one call."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..iterations import ActiveSet, Alternating, BlockIteration
+from ..losses import Frobenius, KullbackLeibler, Loss
+from ..models import NMF
+from ..problem import Problem
+from ..regularizers import NonNegative
+from ..solvers import solve
+from .inputs import Array, to_tensor
+from .names import block_iteration_named
+from .results import Regression, checks, plain
+
+
+def nnls(
+    A: Array,  # noqa: N803
+    Y: Array,  # noqa: N803
+    iteration: str | BlockIteration = "active_set",
+    *,
+    l1: float = 0.0,
+    ridge: float = 0.0,
+    max_iter: int = 1000,
+    tol: float | None = None,
+) -> Regression:
+    """Nonnegative least squares, ``min_{X >= 0} ||A X - Y||^2 / 2 + l1 sum X + ridge ||X||^2 / 2``.
+
+    Args:
+        A: (*, m, r).
+        Y: (*, m) or (*, m, k), all right-hand sides solved at once.
+        iteration: "active_set" (exact), "hals", "msom", "fista", "pg", "mu" or a `BlockIteration`.
+        l1: weight of the sum.
+        ridge: weight of half the sum of squares.
+        max_iter: the largest number of iterations (pivots of the active set).
+        tol: on the scale-free KKT residual; None: 10 rounding errors of the dtype.
+
+    Returns:
+        a `Regression` with ``x`` (*, r) or (*, r, k).
+
+    Raises:
+        TypeError, ValueError: bad input, in one sentence.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.1 and 7.4
+
+    Example:
+        >>> A = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+        >>> nnls(A, torch.tensor([1.0, -2.0])).x
+        tensor([1., 0.])
+    """
+    reg = NonNegative(l1, ridge)
+    return _regress(A, Y, Frobenius(), iteration, reg, max_iter, tol)
+
+
+def nnkl(
+    A: Array,  # noqa: N803
+    Y: Array,  # noqa: N803
+    iteration: str | BlockIteration = "mu",
+    *,
+    l1: float = 0.0,
+    ridge: float = 0.0,
+    max_iter: int = 10000,
+    tol: float | None = None,
+) -> Regression:
+    """Nonnegative Kullback-Leibler regression, ``min_{X >= 0} KL(Y, A X)`` plus an elastic net.
+
+    Args:
+        A: (*, m, r), nonnegative.
+        Y: (*, m) or (*, m, k), nonnegative, all right-hand sides solved at once.
+        iteration: "mu", "burg", "msom" or a `BlockIteration`.
+        l1: weight of the sum.
+        ridge: weight of half the sum of squares.
+        max_iter: the largest number of iterations.
+        tol: on the scale-free KKT residual; None: 1e-6, or 1e-5 in float32.
+
+    Returns:
+        a `Regression` with ``x`` (*, r) or (*, r, k).
+
+    Raises:
+        TypeError, ValueError: bad input, in one sentence.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 7.2
+
+    Example:
+        >>> A = torch.tensor([[1.0], [1.0]], dtype=torch.float64)
+        >>> nnkl(A, torch.tensor([1.0, 3.0], dtype=torch.float64)).x.round(decimals=6)
+        tensor([2.], dtype=torch.float64)
+    """
+    reg = NonNegative(l1, ridge)
+    return _regress(A, Y, KullbackLeibler(), iteration, reg, max_iter, tol)
+
+
+def _regress(
+    A: Array,  # noqa: N803
+    Y: Array,  # noqa: N803
+    loss: Loss,
+    iteration: str | BlockIteration,
+    reg: NonNegative,
+    max_iter: int,
+    tol: float | None,
+) -> Regression:
+    (a, _), (y, back) = to_tensor(A, "A"), to_tensor(Y, "Y")
+    if a.ndim < 2:
+        raise ValueError(f"A must be a matrix, got shape {tuple(a.shape)}")
+    vector = y.ndim == a.ndim - 1
+    y = y[..., None] if vector else y
+    if y.ndim != a.ndim or y.shape[:-1] != a.shape[:-1]:
+        raise ValueError(f"A has shape {tuple(a.shape)} but Y has shape {tuple(Y.shape)}")
+    step = block_iteration_named(iteration, loss, "active_set")
+    problem = Problem(y, NMF(), loss, (NonNegative(), reg.to(y.device)), free=(1,))
+    problem.validate((a, y.new_ones(*y.shape[:-2], y.shape[-1], a.shape[-1])))
+    shape = (*y.shape[:-2], y.shape[-1], a.shape[-1])
+    if isinstance(step, ActiveSet):
+        x = y.new_zeros(shape)
+    else:
+        (_, x) = problem.scaled((a, y.new_ones(shape)))
+        x = torch.where(x.amax((-2, -1), keepdim=True) > 0, x, 1.0)
+    coarse = y.dtype == torch.float32
+    if tol is None:
+        tol = 10 * torch.finfo(y.dtype).eps if loss.quadratic else 1e-5 if coarse else 1e-6
+    found = solve(Alternating(step).to(y.device), problem, (a, x), max_iter=max_iter, tol=tol)
+    x = found.factors[1].mT
+    x = x[..., 0] if vector else x
+    return Regression(
+        back(x), checks(found.history), plain(found.converged), plain(found.n_iter)
+    )
+
+

@@ -1,0 +1,227 @@
+"""What a fit gives back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plots import convergence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Check(NamedTuple):
+    """One line of a history: floats, or arrays for a batch of problems."""
+
+    iteration: int
+    seconds: float
+    objective: Any
+    kkt: Any
+
+
+@dataclass(frozen=True)
+class Factorization:
+    """The factors and how honest they are.
+
+    Args:
+        factors: (W, H) with ``Y ~ W H^T``, or one factor per mode; the kind of array that came in.
+        history: the checks, the first one at the start.
+        converged: whether the KKT residual met the tolerance (an array for a batch).
+        n_iter: iterations done (an array for a batch).
+        relative_error: ``||model - Y|| / ||Y||`` over observed entries, in float64.
+        description: what was solved: model, loss, iteration, rank.
+
+    Example:
+        >>> from rlra_torch import nmf
+        >>> fit = nmf(np.ones((4, 3)), rank=1)
+        >>> fit.converged, fit.factors[0].shape
+        (True, (4, 1))
+    """
+
+    factors: tuple[Any, ...]
+    history: tuple[Check, ...]
+    converged: Any
+    n_iter: Any
+    relative_error: Any
+    description: dict[str, str]
+
+    @property
+    def kkt(self) -> Any:  # noqa: ANN401
+        """The scale-free optimality residual at the end."""
+        return self.history[-1].kkt
+
+    @property
+    def objective(self) -> Any:  # noqa: ANN401
+        """The objective at the end."""
+        return self.history[-1].objective
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time, checks included."""
+        return self.history[-1].seconds
+
+    def summary(self) -> str:
+        """A few lines that fit a terminal of 80 columns.
+
+        Example:
+            >>> from rlra_torch import nmf
+            >>> print(nmf(np.ones((4, 3)), rank=1).summary().splitlines()[0])
+            NMF of rank 1, Frobenius, HALS
+        """
+        shapes = ", ".join("x".join(str(size) for size in x.shape) for x in self.factors)
+        lines = [
+            "{model} of rank {rank}, {loss}, {iteration}".format(**self.description),
+            f"  factors         {shapes}",
+            f"  relative error  {_show(self.relative_error, '.5f')}",
+            f"  objective       {_show(self.objective, '.6g')}",
+            f"  KKT residual    {_show(self.kkt, '.1e')}",
+            f"  iterations      {_show(self.n_iter, 'd')}, {self.seconds:.2f} s",
+            f"  converged       {_show(self.converged, '')}",
+        ]
+        return "\n".join(lines)
+
+    def plot(self, x: str = "seconds") -> Figure:
+        """The objective and the KKT residual against time or iterations.
+
+        Args:
+            x: "seconds" or "iteration".
+
+        Returns:
+            a matplotlib figure.
+
+        Raises:
+            ValueError: a batch of problems, or another ``x``.
+        """
+        if np.ndim(self.objective):
+            raise ValueError("plot draws one problem; this fit holds a batch")
+        return convergence({self.description["iteration"]: self.history}, x=x)
+
+    def save(self, path: str | Path) -> None:
+        """Write everything to one ``.npz`` file, in one move.
+
+        Args:
+            path: the file; its ending must be ``.npz``.
+
+        Raises:
+            ValueError: another ending.
+        """
+        path = _npz(path)
+        arrays = {f"factor_{n}": _array(x) for n, x in enumerate(self.factors)}
+        columns = {f"history_{k}": np.array([_array(v) for v in column]) for k, column in
+                   zip(Check._fields, zip(*self.history, strict=True), strict=True)}
+        meta = {"description": self.description, "torch": isinstance(self.factors[0], Tensor)}
+        partial = path.with_name(path.name + ".partial")
+        with open(partial, "wb") as file:
+            np.savez(
+                file,
+                allow_pickle=False,
+                meta=json.dumps(meta),
+                converged=_array(self.converged),
+                n_iter=_array(self.n_iter),
+                relative_error=_array(self.relative_error),
+                **arrays,
+                **columns,
+            )
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Factorization:
+        """Read what `save` wrote; torch factors come back on the CPU.
+
+        Args:
+            path: the file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: it is not one that `save` wrote.
+        """
+        path = _npz(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no file at {path}")
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                meta = json.loads(str(file["meta"]))
+                count = sum(name.startswith("factor_") for name in file.files)
+                wrap: Callable[[np.ndarray], Any] = torch.from_numpy if meta["torch"] else _same
+                columns = [file[f"history_{name}"] for name in Check._fields]
+                return cls(
+                    tuple(wrap(file[f"factor_{n}"]) for n in range(count)),
+                    tuple(
+                        Check(int(i), float(s), plain(o), plain(k))
+                        for i, s, o, k in zip(*columns, strict=True)
+                    ),
+                    plain(file["converged"]),
+                    plain(file["n_iter"]),
+                    plain(file["relative_error"]),
+                    meta["description"],
+                )
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{path} is not a saved factorization, or it is damaged") from error
+
+
+@dataclass(frozen=True)
+class Regression:
+    """The solution of a nonnegative regression, and how honest it is.
+
+    Args:
+        x: the solution, the kind of array that came in.
+        history: the checks, the first one at the start.
+        converged: whether the KKT residual met the tolerance (an array for a batch).
+        n_iter: iterations done (an array for a batch).
+    """
+
+    x: Any
+    history: tuple[Check, ...]
+    converged: Any
+    n_iter: Any
+
+    @property
+    def kkt(self) -> Any:  # noqa: ANN401
+        """The scale-free optimality residual at the end."""
+        return self.history[-1].kkt
+
+    @property
+    def objective(self) -> Any:  # noqa: ANN401
+        """The objective at the end."""
+        return self.history[-1].objective
+
+
+def plain(value: Tensor | np.ndarray) -> Any:  # noqa: ANN401
+    """A Python number for a single problem, a NumPy array for a batch."""
+    array = _array(value)
+    return array.item() if array.ndim == 0 else array
+
+
+def checks(history: Sequence[Any]) -> tuple[Check, ...]:
+    """The records of a solve as plain numbers."""
+    return tuple(Check(r.iteration, r.seconds, plain(r.objective), plain(r.kkt)) for r in history)
+
+
+def _array(value: Any) -> np.ndarray:  # noqa: ANN401
+    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+
+
+def _show(value: Any, form: str) -> str:  # noqa: ANN401
+    values = np.atleast_1d(value).reshape(-1).tolist()
+    shown = ", ".join(format(v, form) for v in values[:4])
+    return shown if len(values) <= 4 else f"{shown}, ... ({len(values)} problems)"
+
+
+def _npz(path: str | Path) -> Path:
+    path = Path(path)
+    if path.suffix != ".npz":
+        raise ValueError(f"factorizations are stored as .npz, got {path.name!r}")
+    return path
+
+
+def _same(x: np.ndarray) -> np.ndarray:
+    return x

@@ -1,0 +1,1 @@
+"""Pure tensor functions: divergences, proximal maps, einsum algebra, linear algebra."""

@@ -1,0 +1,159 @@
+"""The algebra of einsum equations: forward, adjoint and gram of a map that is linear in each factor."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Layout(NamedTuple):
+    """How one factor becomes a block ``(*, batch, rows, rank)``, and back.
+
+    Args:
+        permutation: the factor's own dimensions, ordered batch, rows, rank.
+        batch: how many of them are batch dimensions.
+        rows: how many of them are rows (flattened into one).
+    """
+
+    permutation: tuple[int, ...]
+    batch: int
+    rows: int
+
+    @property
+    def trivial(self) -> bool:
+        """Whether the factor already is a block, so that both maps return their argument."""
+        single = self.rows == 1 and len(self.permutation) - self.batch == 2
+        return single and self.permutation == tuple(range(len(self.permutation)))
+
+    def pack(self, x: Tensor) -> Tensor:
+        """The factor as a block ``(*, batch, rows, rank)``; a view where strides allow."""
+        if self.trivial:
+            return x
+        lead = x.ndim - len(self.permutation)
+        x = x.permute(*range(lead), *(lead + p for p in self.permutation))
+        split, shape = lead + self.batch, x.shape
+        rows, rank = shape[split : split + self.rows], shape[split + self.rows :]
+        return x.reshape(*shape[:split], rows.numel(), rank.numel())
+
+    def unpack(self, block: Tensor, like: Tensor) -> Tensor:
+        """The inverse of `pack`, for a factor shaped like ``like`` (its leading dimensions free)."""
+        if self.trivial:
+            return block
+        own = like.shape[like.ndim - len(self.permutation) :]
+        lead = block.shape[: block.ndim - 2 - self.batch]
+        x = block.reshape(*lead, *(own[p] for p in self.permutation))
+        inverse = sorted(range(len(own)), key=self.permutation.__getitem__)
+        return x.permute(*range(len(lead)), *(len(lead) + p for p in inverse))
+
+
+@dataclass(frozen=True)
+class Equation:
+    """An einsum equation read as a multilinear map ``(X_1, ..., X_d) -> prediction``.
+
+    The letters of factor ``n`` sort themselves: in the output and in no other factor are its *rows*,
+    in the output and in another factor its *batch*, not in the output its *rank*. The adjoint in
+    factor ``n`` exchanges that operand with the output; the gram contracts the other factors with a
+    copy of themselves in which every letter that is not in the output is primed.
+
+    Args:
+        inputs: the letters of each factor.
+        output: the letters of the prediction.
+
+    Example:
+        >>> eq = Equation.parse("ir,jr,kr->ijk")
+        >>> eq.adjoint(0), eq.gram(0)
+        ('...ijk,...jr,...kr->...ri', '...jr,...kr,...ja,...ka->...ra')
+    """
+
+    inputs: tuple[str, ...]
+    output: str
+
+    @classmethod
+    def parse(cls, equation: str) -> Equation:
+        """Read and check an equation such as ``"ir,jr->ij"``.
+
+        Raises:
+            TypeError: it is not a string.
+            ValueError: it is not an explicit einsum equation of factors linear each in turn.
+        """
+        if not isinstance(equation, str):
+            raise TypeError(f"an equation is a string like 'ir,jr->ij', got {equation!r}")
+        left, arrow, output = equation.replace(" ", "").partition("->")
+        inputs = tuple(left.split(","))
+        if not arrow or not output:
+            raise ValueError(f"equation {equation!r} needs an output: write it like 'ir,jr->ij'")
+        for term in (*inputs, output):
+            if not term.isalpha() or not term.isascii():
+                raise ValueError(f"equation {equation!r} has the term {term!r}: use letters only")
+            if len(set(term)) < len(term):
+                raise ValueError(f"equation {equation!r} repeats a letter in {term!r}")
+        joined = "".join(inputs)
+        for letter in output:
+            if letter not in joined:
+                raise ValueError(f"equation {equation!r}: letter {letter!r} is in no factor")
+        for letter in joined:
+            if letter not in output and joined.count(letter) == 1:
+                raise ValueError(
+                    f"equation {equation!r}: letter {letter!r} is in one factor only; "
+                    "put it in the output or in a second factor"
+                )
+        return cls(inputs, output)
+
+    @cached_property
+    def forward(self) -> str:
+        return _terms(self.inputs, self.output)
+
+    def roles(self, n: int) -> tuple[str, str, str]:
+        """The batch, rows and rank letters of factor ``n``."""
+        others = "".join(self._others(n))
+        inner = [a for a in self.inputs[n] if a in self.output]
+        batch = "".join(a for a in inner if a in others)
+        rows = "".join(a for a in inner if a not in others)
+        return batch, rows, "".join(a for a in self.inputs[n] if a not in self.output)
+
+    def layout(self, n: int) -> Layout:
+        """How factor ``n`` becomes a block."""
+        batch, rows, rank = self.roles(n)
+        order = tuple(self.inputs[n].index(a) for a in batch + rows + rank)
+        return Layout(order, len(batch), len(rows))
+
+    def adjoint(self, n: int) -> str:
+        """``(residual, others...) -> (batch, rank, rows)``: rank first, so that columns lie together."""
+        batch, rows, rank = self.roles(n)
+        return _terms((self.output, *self._others(n)), batch + rank + rows)
+
+    def gram(self, n: int, *, weighted: bool = False, diagonal: bool = False) -> str:
+        """``(weights?, others..., others...) -> (batch, rows?, rank, rank)``.
+
+        Args:
+            n: the factor.
+            weighted: a tensor of weights like the prediction comes first and the rows stay apart.
+            diagonal: only the diagonal, ``(batch, rank)``.
+        """
+        batch, rows, rank = self.roles(n)
+        used = "".join(self.inputs) + self.output
+        free = (a for a in string.ascii_letters if a not in used)
+        keep = self.output + (rank if diagonal else "")
+        prime = {a: a if a in keep else next(free) for a in sorted(set(used))}
+        others = self._others(n)
+        copies = tuple("".join(prime[a] for a in term) for term in others)
+        weights = (self.output,) if weighted else ()
+        second = "" if diagonal else "".join(prime[a] for a in rank)
+        result = batch + (rows if weighted else "") + rank + second
+        return _terms((*weights, *others, *copies), result)
+
+    def sums(self, n: int) -> str:
+        """``(others...) -> (batch, rank)``: the adjoint of a prediction of ones, without its rows."""
+        batch, _, rank = self.roles(n)
+        return _terms(self._others(n), batch + rank)
+
+    def _others(self, n: int) -> tuple[str, ...]:
+        return self.inputs[:n] + self.inputs[n + 1 :]
+
+
+def _terms(operands: tuple[str, ...], result: str) -> str:
+    return ",".join("..." + term for term in operands) + "->..." + result

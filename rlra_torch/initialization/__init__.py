@@ -1,0 +1,8 @@
+"""Starting factors: pure functions of the data and the rank, on the data's device and dtype."""
+
+from rlra_torch.initialization.nndsvd import nndsvd
+from rlra_torch.initialization.random import random_factors
+from rlra_torch.initialization.spa import spa, spa_indices
+from rlra_torch.initialization.svd_modes import hosvd_nonnegative
+
+__all__ = ["hosvd_nonnegative", "nndsvd", "random_factors", "spa", "spa_indices"]

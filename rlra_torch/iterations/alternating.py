@@ -1,0 +1,131 @@
+"""Alternating optimization: a block iteration for each factor in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from ..blocks import Block, QuadraticBlock
+from ..models import Factors
+from ..problem import Problem
+from .base import BlockIteration, Iteration, State
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Inner iterations from counted operations: ``1 + alpha * (outer cost / inner cost)``.
+
+    The outer cost is that of the products with the data, the inner one that of a step on the block;
+    both are counted in floating-point operations, a step with a constant for its launches, never
+    measured on a clock, so that results reproduce.
+
+    Args:
+        alpha: how much of the time of the data products goes to inner iterations.
+        largest: never more than this.
+
+    References:
+        | Gillis, Glineur, Accelerated multiplicative updates and hierarchical ALS algorithms for
+        | nonnegative matrix factorization (2012), section 3.1
+
+    Example:
+        >>> Counted()(outer=5e7, inner=2.6e6)
+        10
+    """
+
+    alpha: float = 0.5
+    largest: int = 100
+
+    def __call__(self, outer: float, inner: float) -> int:
+        return int(min(1 + self.alpha * outer / inner, self.largest))
+
+
+Inner = int | Counted
+
+
+class Alternating(Iteration):
+    """Update the factors one after the other, each by its own block iteration and inner count.
+
+    What a block needs (its gram and cross product with the data) is computed once and serves all
+    its inner iterations.
+
+    Args:
+        iterations: one for all factors, or one for each.
+        inner: inner iterations, a number or `Counted`, one for all factors or one for each.
+        order: in which order the factors are updated; None: those the problem leaves free.
+
+    Raises:
+        ValueError: inner counts below 1.
+        TypeError: something that is not a block iteration.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), chapter 8
+
+    Example:
+        >>> from rlra_torch.iterations import HALS
+        >>> Alternating(HALS(), inner=2).inner
+        2
+    """
+
+    def __init__(
+        self,
+        iterations: BlockIteration | Sequence[BlockIteration],
+        inner: Inner | Sequence[Inner] = 1,
+        order: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        several = [iterations] if isinstance(iterations, BlockIteration) else list(iterations)
+        for iteration in several:
+            if not isinstance(iteration, BlockIteration):
+                raise TypeError(f"Alternating takes block iterations, got {iteration!r}")
+        self.iterations = nn.ModuleList(several)
+        self.inner = inner if isinstance(inner, (int, Counted)) else tuple(inner)
+        for count in self.inner if isinstance(self.inner, tuple) else (self.inner,):
+            if isinstance(count, int) and count < 1:
+                raise ValueError(f"inner iterations must be at least 1, got {count}")
+        self.order = None if order is None else tuple(order)
+
+    def init(self, factors: Factors, problem: Problem) -> State:
+        memory = [
+            self._of(n).init(problem.pack(n, factors)) if n in problem.order else ()
+            for n in range(len(factors))
+        ]
+        return State(tuple(factors), tuple(memory))
+
+    def forward(self, state: State, problem: Problem) -> State:
+        for n in problem.order if self.order is None else self.order:
+            state = self._update(state, problem, n)
+        return state
+
+    def check(self, problem: Problem) -> None:
+        count = len(problem.model.factor_ndims)
+        for name, given in (("iterations", self.iterations), ("inner counts", self.inner)):
+            if isinstance(given, (tuple, nn.ModuleList)) and len(given) not in (1, count):
+                raise TypeError(f"Alternating has {len(given)} {name} for {count} factors")
+        for n in problem.order if self.order is None else self.order:
+            self._of(n).check(problem, n)
+
+    def _of(self, n: int) -> BlockIteration:
+        found = self.iterations[n if len(self.iterations) > 1 else 0]
+        assert isinstance(found, BlockIteration)
+        return found
+
+    def _update(self, state: State, problem: Problem, n: int) -> State:
+        factors = state.factors
+        iteration, memory = self._of(n), state.memory[n]
+        block, reg = problem.block(n, factors), problem.regularizer(n, factors)
+        x = problem.pack(n, factors)
+        for _ in range(self._count(problem, n, block, x)):
+            x, memory = iteration(x, memory, block, reg)
+        kept = (*state.memory[:n], memory, *state.memory[n + 1 :])
+        return State(problem.unpack(n, factors, x), kept)
+
+    def _count(self, problem: Problem, n: int, block: Block, x: Tensor) -> int:
+        inner = self.inner[n] if isinstance(self.inner, tuple) else self.inner
+        if isinstance(inner, int):
+            return inner
+        if not isinstance(block, QuadraticBlock):
+            return 1  # nothing is computed once for all: an inner step costs an outer one
+        outer = 2.0 * problem.y[(0,) * len(problem.batch_shape)].numel() * x.shape[-1]
+        return inner(outer, self._of(n).sweep_cost(x.shape[-2], x.shape[-1]))

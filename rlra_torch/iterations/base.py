@@ -1,0 +1,108 @@
+"""What an iteration is: a pure, differentiable map from state to state."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from ..blocks import Block
+from ..models import Factors
+from ..problem import Problem
+from ..regularizers import Regularizer
+
+
+class State(NamedTuple):
+    """Where an iteration stands.
+
+    Args:
+        factors: one tensor per factor.
+        memory: what each block keeps for itself (momentum, duals, supports), a tuple of tensors.
+    """
+
+    factors: Factors
+    memory: tuple[Any, ...]
+
+
+class Iteration(nn.Module, ABC):
+    """One step ``State -> State`` on all factors: out of place, batched, differentiable."""
+
+    @abstractmethod
+    def init(self, factors: Factors, problem: Problem) -> State:
+        """The state to start from."""
+
+    @abstractmethod
+    def forward(self, state: State, problem: Problem) -> State:
+        """One step."""
+
+    def check(self, problem: Problem) -> None:
+        """Check that this iteration can work on a problem.
+
+        Raises:
+            TypeError: it cannot; the sentence names what is missing and what to use.
+        """
+
+
+class BlockIteration(nn.Module, ABC):
+    """One step on one factor that sees its block and its regularizer only.
+
+    The whole protocol: ``init(x) -> memory`` and ``forward(x, memory, block, reg) -> x, memory``,
+    with ``x`` of shape ``(*, batch, rows, rank)``.
+    """
+
+    def init(self, x: Tensor) -> tuple:
+        """The private memory to start from, a (nested) tuple of tensors."""
+        return ()
+
+    @abstractmethod
+    def forward(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
+    ) -> tuple[Tensor, tuple]:
+        """One step.
+
+        Args:
+            x: (*, batch, rows, rank).
+            memory: from the last step on this block.
+            block: the subproblem.
+            reg: the regularizer.
+
+        Returns:
+            the new ``x`` and memory.
+        """
+
+    def check(self, problem: Problem, n: int) -> None:
+        """Check that this iteration can work on factor ``n``.
+
+        Raises:
+            TypeError: it cannot; the sentence names what is missing and what to use.
+        """
+
+    def sweep_cost(self, rows: int, rank: int) -> float:
+        """The floating-point operations of one step, for counted inner loops."""
+        return 2.0 * rows * rank * rank
+
+
+def require_gram(name: str, problem: Problem, n: int) -> None:
+    """Check that factor ``n`` has a least-squares block.
+
+    Raises:
+        TypeError: the loss is not quadratic, or the model gives no gram.
+    """
+    if not problem.loss.quadratic:
+        raise TypeError(
+            f"{name} needs a least-squares block but {type(problem.loss).__name__} gives none; "
+            "use MU, MSOM or BurgMirrorDescent"
+        )
+    if not problem.model.has_gram(n):
+        raise TypeError(
+            f"{name} needs the gram of factor {n}, which {type(problem.model).__name__} does not "
+            "give; use MU, MSOM or ProjectedGradient"
+        )
+
+
+def iterates(layers: Iterable[Iteration], problem: Problem, state: State) -> Iterator[State]:
+    """The one loop of the library: ``state``, then one state for each layer."""
+    return accumulate(layers, lambda current, layer: layer(current, problem), initial=state)

@@ -1,0 +1,108 @@
+"""Projected (proximal) gradient, plain and accelerated."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..blocks import Block
+from ..problem import Problem
+from ..regularizers import Regularizer
+from ..regularizers.base import hyperparameter
+from .base import BlockIteration
+
+
+class ProjectedGradient(BlockIteration):
+    """``x <- prox(x - gamma g / L)`` with ``L`` a bound on the largest eigenvalue of the Hessian.
+
+    Args:
+        gamma: relaxation in (0, 2), a float or a learned parameter.
+
+    Raises:
+        ValueError: gamma outside (0, 2).
+
+    References:
+        | Lin, Projected gradient methods for nonnegative matrix factorization (2007)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 16.3
+
+    Example:
+        >>> from rlra_torch.blocks import QuadraticBlock
+        >>> from rlra_torch.losses import Frobenius
+        >>> from rlra_torch.regularizers import NonNegative
+        >>> block = QuadraticBlock(torch.eye(1), torch.tensor([[2.0]]), Frobenius())
+        >>> ProjectedGradient()(torch.zeros(1, 1), (), block, NonNegative())[0].round(decimals=4)
+        tensor([[2.]])
+    """
+
+    gamma: Tensor
+
+    def __init__(self, gamma: float | Tensor = 1.0) -> None:
+        super().__init__()
+        if not isinstance(gamma, Tensor) and not 0 < gamma < 2:
+            raise ValueError(f"gamma must be in (0, 2), got {gamma}")
+        hyperparameter(self, "gamma", gamma)
+
+    def forward(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
+    ) -> tuple[Tensor, tuple]:
+        step = self.gamma / _bound(block, x)
+        return reg.prox(x - step * block.gradient(x), step), memory
+
+    def check(self, problem: Problem, n: int) -> None:
+        _require_lipschitz(type(self).__name__, problem)
+
+
+class FISTA(BlockIteration):
+    """Accelerated proximal gradient with restart.
+
+        x+ = prox(v - g(v) / L),   t+ = (1 + sqrt(1 + 4 t^2)) / 2,   v+ = x+ + (t - 1) / t+ (x+ - x)
+
+    The momentum restarts where ``<v - x+, x+ - x> > 0``: for each row of its own where the
+    regularizer does not couple rows, since the rows of a block are independent problems.
+
+    References:
+        | Beck, Teboulle, A fast iterative shrinkage-thresholding algorithm (2009)
+        | O'Donoghue, Candes, Adaptive restart for accelerated gradient schemes (2015), section 3.2
+
+    Example:
+        >>> from rlra_torch.blocks import QuadraticBlock
+        >>> from rlra_torch.losses import Frobenius
+        >>> from rlra_torch.regularizers import NonNegative
+        >>> block = QuadraticBlock(torch.eye(1), torch.tensor([[2.0]]), Frobenius())
+        >>> x = torch.zeros(1, 1)
+        >>> it = FISTA()
+        >>> it(x, it.init(x), block, NonNegative())[0].round(decimals=4)
+        tensor([[2.]])
+    """
+
+    def init(self, x: Tensor) -> tuple:
+        """The extrapolated point and the momentum counter of each row."""
+        return x, torch.ones_like(x[..., :1])
+
+    def forward(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
+    ) -> tuple[Tensor, tuple]:
+        v, t = memory
+        step = 1 / _bound(block, x)
+        new = reg.prox(v - step * block.gradient(v), step)
+        turned = ((v - new) * (new - x)).sum(-1, keepdim=True)
+        if -2 in reg.couples:
+            turned = turned.sum(-2, keepdim=True).expand_as(t)
+        t = torch.where(turned > 0, 1.0, t)
+        t_new = (1 + (1 + 4 * t.square()).sqrt()) / 2
+        return new, (new + (t - 1) / t_new * (new - x), t_new)
+
+    def check(self, problem: Problem, n: int) -> None:
+        _require_lipschitz("FISTA", problem)
+
+
+def _bound(block: Block, x: Tensor) -> Tensor:
+    return block.lipschitz().clamp_min(torch.finfo(x.dtype).tiny * 4)
+
+
+def _require_lipschitz(name: str, problem: Problem) -> None:
+    if not problem.loss.quadratic:
+        raise TypeError(
+            f"{name} needs a bounded curvature, which {type(problem.loss).__name__} does not have; "
+            "use MU, MSOM or BurgMirrorDescent"
+        )

@@ -1,0 +1,1 @@
+"""The few places where speed is won."""

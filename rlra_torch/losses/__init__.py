@@ -1,0 +1,6 @@
+"""Losses: separable discrepancies between a prediction and the data."""
+
+from .base import Loss
+from .beta import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler
+
+__all__ = ["BetaDivergence", "Frobenius", "ItakuraSaito", "KullbackLeibler", "Loss"]

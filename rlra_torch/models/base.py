@@ -1,0 +1,105 @@
+"""What every model offers: a map that is linear in each of its factors."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from ..functional.einsum import Layout
+
+Factors = tuple[Tensor, ...]
+
+
+class Model(nn.Module, ABC):
+    """A map ``(X_1, ..., X_d) -> prediction``, linear in each factor, batched over leading dimensions.
+
+    A new model writes `forward` and says its dimensions; it gains from a closed-form `adjoint` and,
+    where the normal operator of a factor is small, from `gram` and `has_gram`.
+
+    Attributes:
+        ndim: the number of dimensions of one prediction, without leading ones.
+        factor_ndims: the same for each factor.
+    """
+
+    ndim: int
+    factor_ndims: tuple[int, ...]
+
+    @abstractmethod
+    def forward(self, factors: Factors) -> Tensor:
+        """The prediction, of shape ``(*, ...)`` with ``ndim`` dimensions of its own."""
+
+    def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
+        """``J_n^T residual``, shaped like factor ``n``; by default the vjp of autograd."""
+
+        def block(x: Tensor) -> Tensor:
+            return self((*factors[:n], x, *factors[n + 1 :]))
+
+        return torch.func.vjp(block, factors[n])[1](residual)[0]
+
+    def layout(self, n: int) -> Layout:
+        """How factor ``n`` becomes a block ``(*, batch, rows, rank)``."""
+        own = self.factor_ndims[n]
+        return Layout(tuple(range(own)), own - 2, 1)
+
+    def has_gram(self, n: int) -> bool:
+        """Whether `gram` and `column_energy` are there for factor ``n``."""
+        return False
+
+    def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
+        """``J_n^T diag(weights) J_n`` on the rank of a block, where it is small.
+
+        Returns:
+            (*, batch, rank, rank), or (*, batch, rows, rank, rank) with weights.
+
+        Raises:
+            TypeError: this model has no small normal operator.
+        """
+        raise TypeError(f"{type(self).__name__} gives no gram for factor {n}")
+
+    def column_energy(self, factors: Factors, n: int) -> Tensor:
+        """The squared norm of the prediction per unit of an entry of each column of factor ``n``.
+
+        It tells the scale in which a column is to be measured. By default one number for all columns,
+        from the prediction of a factor of ones.
+
+        Returns:
+            broadcastable with a block ``(*, batch, rows, rank)``.
+        """
+        ones = torch.ones_like(factors[n])
+        energy = self(replaced(factors, n, ones)).square()
+        block = self.layout(n).pack(ones)
+        lead = energy.ndim - self.ndim
+        own = block.shape[lead:].numel() * block.shape[-1]
+        return energy.flatten(lead).sum(-1)[(..., *(None,) * (block.ndim - lead))] / own
+
+    def column_sum(self, factors: Factors, n: int) -> Tensor:
+        """The adjoint of a prediction of ones, as a block that broadcasts over what it can.
+
+        Returns:
+            broadcastable with a block ``(*, batch, rows, rank)``.
+        """
+        prediction = self(factors)
+        return self.layout(n).pack(self.adjoint(factors, n, torch.ones_like(prediction)))
+
+    def check(self, factors: Factors, y: Tensor | None = None) -> None:
+        """Check the number and the shapes of the factors, and of the data if given.
+
+        Raises:
+            ValueError: with one sentence on what does not fit.
+        """
+        if len(factors) != len(self.factor_ndims):
+            raise ValueError(
+                f"{type(self).__name__} has {len(self.factor_ndims)} factors, got {len(factors)}"
+            )
+        for n, (x, own) in enumerate(zip(factors, self.factor_ndims, strict=True)):
+            if x.ndim < own:
+                raise ValueError(
+                    f"factor {n} needs at least {own} dimensions, got shape {tuple(x.shape)}"
+                )
+
+
+def replaced(factors: Factors, n: int, x: Tensor) -> Factors:
+    """The factors with the ``n``-th exchanged for ``x``."""
+    return (*factors[:n], x, *factors[n + 1 :])

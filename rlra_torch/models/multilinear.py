@@ -1,0 +1,200 @@
+"""Every contraction that einsum can write, with exact forward, adjoint and gram."""
+
+from __future__ import annotations
+
+import string
+
+import torch
+from torch import Tensor
+
+from ..functional.einsum import Equation, Layout
+from .base import Factors, Model
+
+
+class Multilinear(Model):
+    """The map of an einsum equation, such as ``"ir,jr->ij"`` (NMF) or ``"ir,jr,kr->ijk"`` (CP).
+
+    The adjoint in factor ``n`` exchanges that operand with the output; the gram contracts the other
+    operands with a primed copy of themselves. Leading dimensions are independent problems.
+
+    Args:
+        equation: factors left, prediction right; each letter once in a factor, and in the output or
+            in a second factor.
+
+    Raises:
+        TypeError, ValueError: the equation is not one, in one sentence.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), chapter 6
+
+    Example:
+        >>> model = Multilinear("ir,jr->ij")
+        >>> w, h = torch.rand(4, 2), torch.rand(3, 2)
+        >>> torch.allclose(model((w, h)), w @ h.T)
+        True
+        >>> torch.allclose(model.gram((w, h), 0), h.T @ h)
+        True
+    """
+
+    def __init__(self, equation: str) -> None:
+        super().__init__()
+        self.equation = Equation.parse(equation)
+        self.ndim = len(self.equation.output)
+        self.factor_ndims = tuple(len(term) for term in self.equation.inputs)
+
+    def forward(self, factors: Factors) -> Tensor:
+        """The prediction.
+
+        Args:
+            factors: one tensor per operand, ``(*, ...)``.
+        """
+        return torch.einsum(self.equation.forward, *factors)
+
+    def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
+        """The matricized product with all factors but ``n`` (for CP: the MTTKRP).
+
+        Args:
+            factors: all factors; the ``n``-th gives its shape only.
+            n: the factor.
+            residual: shaped like the prediction.
+
+        Returns:
+            shaped like factor ``n``, its columns contiguous in memory.
+        """
+        found = torch.einsum(self.equation.adjoint(n), residual, *self._others(factors, n))
+        batch, rows, rank = self.equation.roles(n)
+        stored = batch + rank + rows
+        lead = found.ndim - len(stored)
+        order = (lead + stored.index(a) for a in self.equation.inputs[n])
+        return found.permute(*range(lead), *order)
+
+    def layout(self, n: int) -> Layout:
+        return self.equation.layout(n)
+
+    def has_gram(self, n: int) -> bool:
+        return True
+
+    def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
+        """``J_n^T diag(weights) J_n``, one small matrix per batch entry (and per row, with weights).
+
+        Args:
+            factors: all factors; the ``n``-th gives its shape only.
+            n: the factor.
+            weights: shaped like the prediction.
+
+        Returns:
+            (*, batch, rank, rank), or (*, batch, rows, rank, rank) with weights.
+        """
+        others = self._others(factors, n)
+        equation = self.equation.gram(n, weighted=weights is not None)
+        first = () if weights is None else (weights,)
+        found = torch.einsum(equation, *first, *others, *others)
+        batch, rows, rank = self.equation.roles(n)
+        kept = found.ndim - 2 * len(rank)
+        size = found.shape[kept : kept + len(rank)].numel()
+        head = found.shape[:kept]
+        if weights is not None:
+            head = (*head[: kept - len(rows)], head[kept - len(rows) :].numel())
+        return found.reshape(*head, size, size)
+
+    def column_energy(self, factors: Factors, n: int) -> Tensor:
+        """The diagonal of the gram, ``(*, batch, 1, rank)``."""
+        others = self._others(factors, n)
+        found = torch.einsum(self.equation.gram(n, diagonal=True), *others, *others)
+        rank = len(self.equation.roles(n)[2])
+        return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
+
+    def column_sum(self, factors: Factors, n: int) -> Tensor:
+        """The sums of the prediction per unit of each column, ``(*, batch, 1, rank)``."""
+        found = torch.einsum(self.equation.sums(n), *self._others(factors, n))
+        rank = len(self.equation.roles(n)[2])
+        return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
+
+    def check(self, factors: Factors, y: Tensor | None = None) -> None:
+        super().check(factors, y)
+        sizes: dict[str, tuple[int, str]] = {}
+        operands = [(f"factor {n}", x) for n, x in enumerate(factors)]
+        terms = list(self.equation.inputs)
+        if y is not None:
+            operands, terms = [("the data", y), *operands], [self.equation.output, *terms]
+        for (name, x), term in zip(operands, terms, strict=True):
+            if x.ndim < len(term):
+                raise ValueError(
+                    f"{name} needs at least {len(term)} dimensions ({term}), "
+                    f"got shape {tuple(x.shape)}"
+                )
+            for letter, size in zip(term, x.shape[x.ndim - len(term) :], strict=True):
+                known, owner = sizes.setdefault(letter, (size, name))
+                if known != size:
+                    raise ValueError(
+                        f"dimension {letter!r} is {known} in {owner} but {size} in {name} "
+                        f"of shape {tuple(x.shape)}"
+                    )
+
+    def extra_repr(self) -> str:
+        return repr(",".join(self.equation.inputs) + "->" + self.equation.output)
+
+    @staticmethod
+    def _others(factors: Factors, n: int) -> Factors:
+        return factors[:n] + factors[n + 1 :]
+
+
+class CP(Multilinear):
+    """Canonical polyadic model ``sum_q x1_q o x2_q o ... o xd_q``, factors ``(*, n_i, r)``.
+
+    Args:
+        order: the number of modes, at least 2.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.2
+
+    Example:
+        >>> CP(3)((torch.ones(2, 1), torch.ones(3, 1), torch.ones(4, 1))).shape
+        torch.Size([2, 3, 4])
+    """
+
+    def __init__(self, order: int) -> None:
+        if order < 2:
+            raise ValueError(f"CP needs an order of at least 2, got {order}")
+        if order > 24:
+            raise ValueError(f"CP supports an order of at most 24, got {order}")
+        modes = string.ascii_lowercase[:order]
+        super().__init__(",".join(a + "z" for a in modes) + "->" + modes)
+
+
+class NMF(CP):
+    """The matrix model ``W H^T``, factors W ``(*, m, r)`` and H ``(*, n, r)``.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.1
+
+    Example:
+        >>> NMF()((torch.ones(2, 1), torch.ones(3, 1))).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(self) -> None:
+        super().__init__(2)
+
+
+class Tucker(Multilinear):
+    """Tucker model: factors ``(*, n_i, r_i)``, then the core ``(*, r_1, ..., r_d)`` as the last one.
+
+    Args:
+        order: the number of modes, at least 2.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.3
+
+    Example:
+        >>> u = torch.ones(4, 2)
+        >>> Tucker(3)((u, u, u, torch.ones(2, 2, 2))).shape
+        torch.Size([4, 4, 4])
+    """
+
+    def __init__(self, order: int) -> None:
+        if not 2 <= order <= 12:
+            raise ValueError(f"Tucker supports an order from 2 to 12, got {order}")
+        modes, ranks = string.ascii_lowercase[:order], string.ascii_lowercase[order : 2 * order]
+        factors = ",".join(a + b for a, b in zip(modes, ranks, strict=True))
+        super().__init__(f"{factors},{ranks}->{modes}")

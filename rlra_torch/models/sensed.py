@@ -1,0 +1,85 @@
+"""A model seen through a known linear operator."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..functional.einsum import Layout
+from .base import Factors, Model
+
+
+class LinearMap(Protocol):
+    """What `Sensed` needs of an operator: any module with these."""
+
+    input_ndim: int
+    output_ndim: int
+
+    def __call__(self, x: Tensor, /) -> Tensor: ...
+    def adjoint(self, y: Tensor, /) -> Tensor: ...
+
+
+class Sensed(Model):
+    """``Phi(model(X_1, ..., X_d))``, still linear in each factor.
+
+    Its normal operator mixes the rows of a block, so it gives no gram: iterations that work from
+    gradients (MU, MSOM, ...) run on it, those that ask for a gram say so.
+
+    Args:
+        model: the model that is measured.
+        operator: Phi, reading as many dimensions as the model predicts.
+
+    Raises:
+        ValueError: the dimensions of the two do not fit.
+
+    Example:
+        >>> from rlra_torch.models import NMF
+        >>> from rlra_torch.operators import Dense
+        >>> model = Sensed(NMF(), Dense(torch.ones(1, 2)))
+        >>> model((torch.ones(2, 1), torch.ones(3, 1)))
+        tensor([[2., 2., 2.]])
+    """
+
+    def __init__(self, model: Model, operator: LinearMap) -> None:
+        super().__init__()
+        if operator.input_ndim != model.ndim:
+            raise ValueError(
+                f"{type(operator).__name__} reads {operator.input_ndim} dimensions but "
+                f"{type(model).__name__} predicts {model.ndim}"
+            )
+        self.model, self.operator = model, operator
+        self.ndim, self.factor_ndims = operator.output_ndim, model.factor_ndims
+
+    def forward(self, factors: Factors) -> Tensor:
+        return self.operator(self.model(factors))
+
+    def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
+        return self.model.adjoint(factors, n, self.operator.adjoint(residual))
+
+    def layout(self, n: int) -> Layout:
+        return self.model.layout(n)
+
+    def column_energy(self, factors: Factors, n: int) -> Tensor:
+        inner = self.model(factors)
+        gain = self.operator(inner).square().flatten(inner.ndim - self.model.ndim).sum(-1)
+        before = inner.square().flatten(inner.ndim - self.model.ndim).sum(-1)
+        ratio = gain / before.clamp_min(torch.finfo(inner.dtype).tiny)
+        energy = self.model.column_energy(factors, n)
+        return ratio[(..., *(None,) * (energy.ndim - ratio.ndim))] * energy
+
+    def check(self, factors: Factors, y: Tensor | None = None) -> None:
+        self.model.check(factors)
+        if y is None:
+            return
+        meta = tuple(torch.empty_like(x, device="meta") for x in factors)
+        shape = _meta_shape(self.model, meta, self.operator)
+        if y.shape[y.ndim - self.ndim :] != shape[len(shape) - self.ndim :]:
+            raise ValueError(f"the data has shape {tuple(y.shape)} but the model measures {shape}")
+
+
+def _meta_shape(model: Model, factors: Factors, operator: LinearMap) -> tuple[int, ...]:
+    device = next((b.device for b in getattr(operator, "buffers", list)()), torch.device("cpu"))
+    prediction = model(factors)
+    return tuple(operator(torch.zeros(prediction.shape, dtype=prediction.dtype, device=device)).shape)

@@ -1,0 +1,318 @@
+"""The problem: data, model, loss, regularizers; its objective, blocks and optimality residual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from .blocks import Block, DivergenceBlock, QuadraticBlock
+from .functional.einsum import Layout
+from .functional.scaling import best_scale
+from .losses import Loss
+from .models import Factors, Model
+from .regularizers import Regularizer, Split
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """``min over X_1..X_d of  sum weights * loss(model(X_1..X_d), y) + sum_n reg_n(X_n)``.
+
+    An l1 penalty on one factor alone has no minimizer: the scale slides to the others. Penalize all
+    factors, or constrain the norm of the others.
+
+    Args:
+        y: the data, (*, ...) with leading dimensions for independent problems.
+        model: what predicts it.
+        loss: how the two are compared.
+        regs: one regularizer per factor.
+        weights: nonnegative weights like ``y`` (0: missing), or None.
+        free: which factors are sought; the others stay as given. None: all.
+
+    Raises:
+        ValueError: the parts do not fit, in one sentence.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), chapters 6 to 8
+
+    Example:
+        >>> from rlra_torch.losses import Frobenius
+        >>> from rlra_torch.models import NMF
+        >>> from rlra_torch.regularizers import NonNegative
+        >>> problem = Problem(torch.ones(4, 3), NMF(), Frobenius(), (NonNegative(), NonNegative()))
+        >>> problem.objective((torch.ones(4, 1), torch.zeros(3, 1)))
+        tensor(6.)
+    """
+
+    y: Tensor
+    model: Model
+    loss: Loss
+    regs: Sequence[Regularizer]
+    weights: Tensor | None = None
+    free: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.model.factor_ndims)
+        if len(self.regs) != count:
+            raise ValueError(
+                f"{type(self.model).__name__} has {count} factors but {len(self.regs)} "
+                "regularizers were given; give one each, NonNegative() or Free() for none"
+            )
+        if self.y.ndim < self.model.ndim:
+            raise ValueError(
+                f"{type(self.model).__name__} predicts {self.model.ndim} dimensions, "
+                f"got data of shape {tuple(self.y.shape)}"
+            )
+        if self.weights is not None and self.weights.shape != self.y.shape:
+            raise ValueError(
+                f"weights have shape {tuple(self.weights.shape)}, the data {tuple(self.y.shape)}"
+            )
+        free = tuple(range(count)) if self.free is None else tuple(self.free)
+        if not free or any(n not in range(count) for n in free):
+            raise ValueError(f"free factors must be among 0..{count - 1}, got {free}")
+        object.__setattr__(self, "free", free)
+
+    @property
+    def order(self) -> tuple[int, ...]:
+        """The factors that are sought."""
+        assert self.free is not None
+        return self.free
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """The leading dimensions: independent problems."""
+        return self.y.shape[: self.y.ndim - self.model.ndim]
+
+    def objective(self, factors: Factors) -> Tensor:
+        """The loss plus the penalties of the free factors, (*,)."""
+        total = self._summed(self._weighted(self.loss(self.model(factors), self.y)))
+        for n in self.order:
+            total = total + self._summed(self.regs[n](factors[n]))
+        return total
+
+    def block(self, n: int, factors: Factors) -> Block:
+        """The subproblem of factor ``n``: quadratic where the loss and the model allow."""
+        model, layout = self.model, self.model.layout(n)
+        if self.loss.quadratic and model.has_gram(n):
+            gram = model.gram(factors, n, self.weights)
+            cross = layout.pack(model.adjoint(factors, n, self._weighted(self.y)))
+            return QuadraticBlock(gram, cross, self.loss)
+        positive = None
+        if self.loss.constant_positive:
+            positive = (
+                model.column_sum(factors, n)
+                if self.weights is None
+                else layout.pack(model.adjoint(factors, n, self.weights))
+            )
+        return DivergenceBlock(model, self.loss, self.y, self.weights, factors, n, positive)
+
+    def pack(self, n: int, factors: Factors) -> Tensor:
+        """Factor ``n`` as a block ``(*, batch, rows, rank)``."""
+        return self.model.layout(n).pack(factors[n])
+
+    def unpack(self, n: int, factors: Factors, x: Tensor) -> Factors:
+        """The factors with the ``n``-th taken from a block."""
+        new = self.model.layout(n).unpack(x, factors[n])
+        return (*factors[:n], new, *factors[n + 1 :])
+
+    def regularizer(self, n: int, factors: Factors) -> Regularizer:
+        """The regularizer of factor ``n``, acting on its block."""
+        layout = self.model.layout(n)
+        return self.regs[n] if layout.trivial else Packed(self.regs[n], layout, factors[n])
+
+    def kkt(self, factors: Factors) -> Tensor:
+        """The scale-free optimality residual, (*,); 0 exactly at stationary points.
+
+        Each free block takes the proximal step ``x+ = prox(x - g / D, 1 / D)``. The predicted
+        decrease ``<g, x - x+> + R(x) - R(x+)``, summed over the blocks and divided by the size of the
+        data in the unit of the loss, is the square of the residual: a residual of 1e-4 says that no
+        such step gains more than 1e-8 of the data. It does not change when the data or the columns of
+        the factors are rescaled, because the metric ``D`` is the curvature of the loss at the mean of
+        the data times the rank times the energy of each column.
+        """
+        gain = self.y.new_zeros(self.batch_shape)
+        for n in self.order:
+            block, reg = self.block(n, factors), self.regularizer(n, factors)
+            x = self.pack(n, factors)
+            gradient, metric = block.gradient(x), reg.metric(self._metric(n, factors, x))
+            moved = reg.prox(x - gradient / metric, 1 / metric)
+            gain = gain + self._summed(gradient * (x - moved))
+            gain = gain + self._summed(reg(x)) - self._summed(reg(moved))
+        size = self._summed(self._weighted(self.loss.magnitude(self.y)))
+        return (gain.clamp_min(0) / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
+
+    def relative_error(self, factors: Factors) -> Tensor:
+        """``||model - y|| / ||y||`` over observed entries, (*,)."""
+        error = self._summed(self._weighted((self.model(factors) - self.y).square()))
+        energy = self._summed(self._weighted(self.y.square()))
+        return (error / energy.clamp_min(torch.finfo(energy.dtype).tiny)).sqrt()
+
+    def scaled(self, factors: Factors) -> Factors:
+        """The factors times the common scale that minimizes the objective.
+
+        In closed form without penalties (``<y, p> / <p, p>`` for Frobenius, ``sum y / sum p`` for
+        Kullback-Leibler), else from the roots of a polynomial. Factors whose regularizer fixes their
+        scale keep it.
+
+        References:
+            | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.2.3 and 10.4.1
+        """
+        moving = [n for n in self.order if self.regs[n].degree is not None]
+        if not moving:
+            return factors
+        top, bottom = self.loss.scale(self.model(factors), self.y)
+        top, bottom = self._summed(self._weighted(top)), self._summed(self._weighted(bottom))
+        count, tiny = len(moving), torch.finfo(bottom.dtype).tiny
+        scale = (top.clamp_min(tiny) / bottom.clamp_min(tiny)) ** (1 / count)
+        if any(self.regs[n].degree for n in moving) and hasattr(self.loss, "beta"):
+            scale = self._regularized_scale(factors, moving, top, bottom)
+        out = list(factors)
+        for n in moving:
+            own = factors[n].ndim - scale.ndim
+            out[n] = factors[n] * scale.reshape(*scale.shape, *(1,) * own)
+        return tuple(out)
+
+    def validate(self, factors: Factors) -> None:
+        """Check shapes, types and values before any work is done (this synchronises).
+
+        Raises:
+            TypeError: types or devices that do not match.
+            ValueError: shapes or values that do not fit.
+        """
+        for name, x in [("the data", self.y), *((f"factor {n}", x) for n, x in enumerate(factors))]:
+            if not x.is_floating_point():
+                raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
+            if x.dtype != self.y.dtype or x.device != self.y.device:
+                raise TypeError(
+                    f"{name} is {x.dtype} on {x.device} but the data is {self.y.dtype} on "
+                    f"{self.y.device}; convert one"
+                )
+            if x.numel() == 0:
+                raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
+            if not bool(x.isfinite().all()):
+                bad = int((~x.isfinite()).sum())
+                raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
+        self.model.check(factors, self.y)
+        for n in self.order:
+            lead = factors[n].shape[: factors[n].ndim - self.model.factor_ndims[n]]
+            if lead != self.batch_shape:
+                raise ValueError(
+                    f"factor {n} has leading dimensions {tuple(lead)} but the data has "
+                    f"{tuple(self.batch_shape)}"
+                )
+        seen = self.y if self.weights is None else self.y[self.weights > 0]
+        wrong = self.loss.domain(seen)
+        if wrong is not None:
+            raise ValueError(
+                f"{type(self.loss).__name__} cannot take this data: {wrong}; "
+                "clip the data, mask those entries, or use Frobenius"
+            )
+        if self.loss.nonnegative and any(bool((x < 0).any()) for x in factors):
+            raise ValueError(f"{type(self.loss).__name__} needs nonnegative factors")
+
+    def freeze(self, *frozen: int) -> Problem:
+        """The same problem with some factors held fixed."""
+        return replace(self, free=tuple(n for n in self.order if n not in frozen))
+
+    def _weighted(self, entries: Tensor) -> Tensor:
+        return entries if self.weights is None else self.weights * entries
+
+    def _summed(self, entries: Tensor) -> Tensor:
+        lead = self.y.ndim - self.model.ndim
+        return entries.flatten(lead).sum(-1) if entries.ndim > lead else entries
+
+    def _metric(self, n: int, factors: Factors, x: Tensor) -> Tensor:
+        weights = torch.ones_like(self.y) if self.weights is None else self.weights
+        mean = self._summed(weights * self.y.abs()) / self._summed(weights)
+        curvature = torch.where(mean > 0, self.loss.curvature(mean, mean), 1)
+        energy = self.model.column_energy(factors, n)
+        tiny = torch.finfo(x.dtype).tiny
+        metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - mean.ndim))] * energy
+        return metric.clamp_min(tiny).expand_as(x)
+
+    def _regularized_scale(
+        self, factors: Factors, moving: list[int], top: Tensor, bottom: Tensor
+    ) -> Tensor:
+        beta, count = float(getattr(self.loss, "beta")), len(moving)  # noqa: B009
+        penalties = torch.stack([self._summed(self.regs[n](factors[n])) for n in moving], -1)
+        if count * beta != int(count * beta):
+            return (top / bottom) ** (1 / count)
+        found = []
+        rows = torch.stack([top, bottom], -1).reshape(-1, 2).tolist()
+        for (t, b), values in zip(rows, penalties.reshape(-1, count).tolist(), strict=True):
+            powers: dict[float, float] = {}
+            log_weight = 0.0
+            for exponent, c in ((count * beta, b), (count * (beta - 1), -t)):
+                derivative = exponent / count
+                if derivative:
+                    powers[exponent] = powers.get(exponent, 0.0) + c / derivative
+                else:
+                    log_weight -= count * c
+            for n, value in zip(moving, values, strict=True):
+                degree = float(self.regs[n].degree or 0.0)
+                powers[degree] = powers.get(degree, 0.0) + value
+            found.append(best_scale(powers, log_weight))
+        return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)
+
+
+class Packed(Regularizer):
+    """A regularizer of a factor, acting on the block that the factor was packed into."""
+
+    def __init__(self, reg: Regularizer, layout: Layout, like: Tensor) -> None:
+        super().__init__()
+        self.reg, self.layout, self.like = reg, layout, like
+        self.degree, self.convex = reg.degree, reg.convex
+        self.couples = (-2, -1) if reg.couples else ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reg(self.layout.unpack(x, self.like))
+
+    def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
+        step = torch.as_tensor(step, dtype=x.dtype, device=x.device).expand_as(x)
+        own = self.layout.unpack(x, self.like)
+        return self.layout.pack(self.reg.prox(own, self.layout.unpack(step, self.like)))
+
+    def split(self, x: Tensor) -> Split:
+        split = self.reg.split(self.layout.unpack(x, self.like))
+        return split._replace(l1=self._packed(split.l1), l2=self._packed(split.l2))
+
+    def metric(self, diagonal: Tensor) -> Tensor:
+        own = self.reg.metric(self.layout.unpack(diagonal, self.like))
+        return self.layout.pack(own.expand_as(self.like))
+
+    def _packed(self, weight: Tensor | None) -> Tensor | None:
+        return None if weight is None else self.layout.pack(weight.expand_as(self.like))
+
+
+def observed(y: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    """Data with NaN for missing entries, as finite data and weights.
+
+    Args:
+        y: (*, ...), NaN where missing.
+        weights: nonnegative weights or a boolean mask (True: observed) like ``y``, or None.
+
+    Returns:
+        the data with 1 in the place of what is missing, and the weights (None: all observed).
+
+    Raises:
+        ValueError: weights that are negative, of another shape, or all zero.
+
+    Example:
+        >>> observed(torch.tensor([2.0, float("nan")]))
+        (tensor([2., 1.]), tensor([1., 0.]))
+    """
+    missing = y.isnan()
+    if weights is None and not bool(missing.any()):
+        return y, None
+    if weights is None:
+        weights = torch.ones_like(y)
+    if weights.shape != y.shape:
+        raise ValueError(f"weights have shape {tuple(weights.shape)}, the data {tuple(y.shape)}")
+    weights = weights.to(dtype=y.dtype, device=y.device).masked_fill(missing, 0)
+    if bool((weights < 0).any()) or not bool(weights.isfinite().all()):
+        raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
+    if not bool((weights > 0).any()):
+        raise ValueError("no entry is observed: all weights are zero or all data is NaN")
+    return torch.where(weights > 0, y, 1), weights

@@ -1,0 +1,21 @@
+"""Regularizers: penalties and constraints on one factor, with value, prox, degree and split."""
+
+from .base import Regularizer, Split
+from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
+from .vectorwise import Group, KSparse, Simplex, UnitNorm
+
+__all__ = [
+    "L1",
+    "Box",
+    "ElasticNet",
+    "Free",
+    "Group",
+    "KSparse",
+    "LowerBound",
+    "NonNegative",
+    "Regularizer",
+    "Ridge",
+    "Simplex",
+    "Split",
+    "UnitNorm",
+]

@@ -1,0 +1,94 @@
+"""What every regularizer offers."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Split(NamedTuple):
+    """An elastic net on an interval, ``l1 z + l2 z^2 / 2`` for ``lower <= z <= upper``.
+
+    What MU needs of a regularizer: an exact description of it, or a majorizer tight at the current
+    point. A weight that is absent is None.
+    """
+
+    l1: Tensor | None = None
+    l2: Tensor | None = None
+    lower: float = 0.0
+    upper: float = math.inf
+
+
+class Regularizer(nn.Module, ABC):
+    """A penalty or a constraint on one factor ``(*, rows, rank)``; a met constraint costs 0.
+
+    Attributes:
+        degree: ``p`` with ``R(c x) = c^p R(x)`` for ``c > 0`` (0 for a cone), or None.
+        couples: the dimensions along which the prox mixes entries: () none, (-2,) the entries of
+            a column, (-1,) those of a row.
+        convex: whether it is.
+    """
+
+    degree: float | None = None
+    couples: tuple[int, ...] = ()
+    convex: bool = True
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """The value, summed over the last two dimensions.
+
+        Args:
+            x: (*, rows, rank).
+
+        Returns:
+            (*,).
+        """
+
+    @abstractmethod
+    def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
+        """``argmin_z R(z) + ||z - x||^2 / (2 step)``.
+
+        Args:
+            x: (*, rows, rank).
+            step: positive, broadcastable; constant along the dimensions in `couples`.
+        """
+
+    def split(self, x: Tensor) -> Split:
+        """A separable elastic-net majorizer, tight at ``x``, on the nonnegative part of its set.
+
+        Raises:
+            TypeError: there is none, so MU cannot be used.
+        """
+        raise TypeError(f"{type(self).__name__} has no `split`, which MU needs")
+
+    def metric(self, diagonal: Tensor) -> Tensor:
+        """The largest of a diagonal metric along what the prox couples, so that it can be used."""
+        return diagonal.amax(dim=self.couples, keepdim=True) if self.couples else diagonal
+
+
+def hyperparameter(module: nn.Module, name: str, value: float | Tensor) -> Tensor:
+    """Register a hyperparameter: a float becomes a buffer, an ``nn.Parameter`` stays learned.
+
+    Args:
+        module: who holds it.
+        name: under which name.
+        value: nonnegative (a tensor is trusted).
+
+    Raises:
+        ValueError: a float that is negative or not finite.
+    """
+    if isinstance(value, nn.Parameter):
+        module.register_parameter(name, value)
+        return value
+    if not isinstance(value, Tensor):
+        if not math.isfinite(value) or value < 0:
+            raise ValueError(
+                f"{name} of {type(module).__name__} must be finite and nonnegative, got {value}"
+            )
+        value = torch.tensor(float(value), dtype=torch.float64)
+    module.register_buffer(name, value)
+    return value

@@ -1,0 +1,15 @@
+"""Solvers: the one loop, with stopping and callbacks around it."""
+
+from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
+from .solve import Progress, Record, Solution, solve
+
+__all__ = [
+    "Checkpoint",
+    "EarlyStop",
+    "Progress",
+    "ProgressBar",
+    "Record",
+    "Solution",
+    "load_checkpoint",
+    "solve",
+]

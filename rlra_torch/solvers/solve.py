@@ -1,0 +1,217 @@
+"""The one loop: apply an iteration until nothing improves."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ..iterations import Iteration, State, iterates
+from ..models import Factors
+from ..problem import Problem
+
+
+class Record(NamedTuple):
+    """What was measured at one check, on the CPU.
+
+    Args:
+        iteration: how many iterations had been done.
+        seconds: since the start, checks included.
+        objective: (*,) of each problem.
+        kkt: (*,) the scale-free optimality residual of each problem.
+    """
+
+    iteration: int
+    seconds: float
+    objective: Tensor
+    kkt: Tensor
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a solve stands; also what it can be resumed from.
+
+    Args:
+        state: the factors and the memory of the iteration.
+        done: (*,) which problems have converged and are frozen.
+        n_iter: (*,) after how many iterations each problem stopped, or stands.
+        history: the checks so far; the first is the start.
+    """
+
+    state: State
+    done: Tensor
+    n_iter: Tensor
+    history: tuple[Record, ...]
+
+
+Callback = Callable[[Progress], Any]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solve found.
+
+    Args:
+        factors: the factors.
+        converged: (*,) whether each problem met the tolerance.
+        n_iter: (*,) iterations of each problem.
+        history: the checks, the first at the start.
+    """
+
+    factors: Factors
+    converged: Tensor
+    n_iter: Tensor
+    history: tuple[Record, ...]
+
+    @property
+    def kkt(self) -> Tensor:
+        """(*,) the optimality residual at the end."""
+        return self.history[-1].kkt
+
+    @property
+    def objective(self) -> Tensor:
+        """(*,) the objective at the end."""
+        return self.history[-1].objective
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time, checks included."""
+        return self.history[-1].seconds
+
+
+@torch.no_grad()
+def solve(
+    iteration: Iteration,
+    problem: Problem,
+    start: Factors | Progress,
+    *,
+    max_iter: int = 500,
+    tol: float = 1e-5,
+    check_every: int = 10,
+    callbacks: Sequence[Callback] = (),
+) -> Solution:
+    """Apply an iteration until the optimality residual is small; nothing else.
+
+    Each problem of a batch stops on its own and is frozen from then on. The host waits for the
+    device at checks only.
+
+    Args:
+        iteration: the step.
+        problem: what is solved.
+        start: the factors to start from, or a `Progress` to go on from.
+        max_iter: the largest number of iterations, those before a resume included.
+        tol: on the residual `Problem.kkt`; 0 runs all iterations.
+        check_every: iterations between checks.
+        callbacks: called with the `Progress` at each check; one that returns True stops the solve.
+
+    Returns:
+        a `Solution`.
+
+    Raises:
+        TypeError, ValueError: parts that do not fit together, before any work.
+
+    Example:
+        >>> from rlra_torch.iterations import HALS, Alternating
+        >>> from rlra_torch.losses import Frobenius
+        >>> from rlra_torch.models import NMF
+        >>> from rlra_torch.regularizers import NonNegative
+        >>> y = torch.ones(4, 3, dtype=torch.float64)
+        >>> problem = Problem(y, NMF(), Frobenius(), (NonNegative(), NonNegative()))
+        >>> start = (torch.ones(4, 1, dtype=y.dtype), 2 * torch.ones(3, 1, dtype=y.dtype))
+        >>> solution = solve(Alternating(HALS()), problem, start)
+        >>> bool(solution.converged), float(solution.objective)
+        (True, 0.0)
+    """
+    _check_settings(max_iter, tol, check_every)
+    factors = start.state.factors if isinstance(start, Progress) else tuple(start)
+    problem.validate(factors)
+    iteration.check(problem)
+    begin = time.perf_counter()
+    if isinstance(start, Progress):
+        progress = start
+        begin -= progress.history[-1].seconds
+    else:
+        progress = _first(iteration, problem, factors, tol, begin)
+    stop = _announce(progress, callbacks)
+    while not stop and progress.history[-1].iteration < max_iter and not bool(progress.done.all()):
+        count = min(check_every, max_iter - progress.history[-1].iteration)
+        state = progress.state
+        for state in _run(iteration, problem, progress, count):
+            pass
+        following = _measured(progress, problem, state, count, tol, begin)
+        if not bool(following.history[-1].objective.isfinite().all()):
+            warnings.warn(
+                f"the objective is not finite after {following.history[-1].iteration} iterations; "
+                "the factors of the check before are returned: scale the start, or begin with MU",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            break
+        progress = following
+        stop = _announce(progress, callbacks)
+    return Solution(progress.state.factors, progress.done, progress.n_iter, progress.history)
+
+
+
+
+def _run(
+    iteration: Iteration, problem: Problem, progress: Progress, count: int
+) -> Iterator[State]:
+    """``count`` states, with the problems that are done held where they are."""
+    state = progress.state
+    if progress.done.ndim == 0:
+        yield from iterates(repeat(iteration, count), problem, state)
+        return
+    for _ in range(count):
+        *_, new = iterates((iteration,), problem, state)
+        state = _frozen(progress.done, state, new)
+        yield state
+
+
+def _first(
+    iteration: Iteration, problem: Problem, factors: Factors, tol: float, begin: float
+) -> Progress:
+    shape, device = problem.batch_shape, problem.y.device
+    nobody = torch.zeros(shape, dtype=torch.bool, device=device)
+    none = torch.zeros(shape, dtype=torch.long, device=device)
+    empty = Progress(iteration.init(factors, problem), nobody, none, ())
+    return _measured(empty, problem, empty.state, 0, tol, begin)
+
+
+def _measured(
+    before: Progress, problem: Problem, state: State, count: int, tol: float, begin: float
+) -> Progress:
+    objective, kkt = problem.objective(state.factors), problem.kkt(state.factors)
+    n_iter = torch.where(before.done, before.n_iter, before.n_iter + count)
+    done = before.done | (kkt <= tol)
+    objective, kkt = objective.cpu(), kkt.cpu()
+    iteration = count + (before.history[-1].iteration if before.history else 0)
+    record = Record(iteration, time.perf_counter() - begin, objective, kkt)
+    return Progress(state, done, n_iter, (*before.history, record))
+
+
+def _frozen(done: Tensor, old: Any, new: Any) -> Any:  # noqa: ANN401
+    """The new state, but the old one for the problems that are done."""
+    if isinstance(new, Tensor):
+        own = new.ndim - done.ndim
+        return torch.where(done.reshape(*done.shape, *(1,) * own), old, new)
+    parts = [_frozen(done, a, b) for a, b in zip(old, new, strict=True)]
+    return State(*parts) if isinstance(new, State) else tuple(parts)
+
+
+def _announce(progress: Progress, callbacks: Sequence[Callback]) -> bool:
+    return any([callback(progress) is True for callback in callbacks])
+
+
+def _check_settings(max_iter: int, tol: float, check_every: int) -> None:
+    for name, value in (("max_iter", max_iter), ("check_every", check_every)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+    if not tol >= 0:
+        raise ValueError(f"tol must be nonnegative, got {tol!r}")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 FLOORS = [
-    "version functional kernels plots",
+    "functional kernels plots",
     "losses regularizers models operators initialization metrics datasets",
     "blocks",
     "problem",

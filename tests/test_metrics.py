@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.spatial.distance import cosine
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rlra_torch.metrics import (
     abundance_rmse,
@@ -139,6 +140,15 @@ class TestAngles:
             metric(torch.ones(5, 3), torch.ones(5, 2))
         with pytest.raises(ValueError, match=r"one shape \(\*, m, r\)"):
             metric(torch.ones(5), torch.ones(5))
+
+
+@pytest.mark.parametrize(
+    "metric", [relative_error, nmse, rmse, abundance_rmse, spectral_angle, mrsa]
+)
+def test_needs_no_host_and_mixes_no_devices(metric):
+    with FakeTensorMode():
+        score = metric(torch.rand(2, 5, 3, device="cuda"), torch.rand(2, 5, 3, device="cuda"))
+    assert score.device.type == "cuda"
 
 
 class TestMatch:

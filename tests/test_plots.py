@@ -128,9 +128,9 @@ class TestSpectra:
         assert figure.axes[0].get_xlabel() == label
 
     def test_lines_break_at_gaps_and_backward_steps(self):
-        wavelengths = np.r_[400:500:10, 495:600:10, 800:900:10].astype(float)
+        wavelengths = np.r_[400:500:10, 485:600:10, 800:900:10].astype(float)
         (line,) = plots.spectra(np.ones((len(wavelengths), 1)), wavelengths).axes[0].get_lines()
-        assert np.flatnonzero(np.isnan(line.get_ydata())).tolist() == [10, 22]
+        assert np.flatnonzero(np.isnan(line.get_ydata())).tolist() == [10, 23]
         reverse = plots.spectra(np.ones((len(wavelengths), 1)), wavelengths[::-1].copy())
         assert np.isnan(reverse.axes[0].get_lines()[0].get_ydata()).sum() == 2
 

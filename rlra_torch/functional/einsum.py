@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 from torch import Tensor
@@ -103,8 +102,9 @@ class Equation:
                 )
         return cls(inputs, output)
 
-    @cached_property
+    @property
     def forward(self) -> str:
+        """``(factors...) -> prediction``."""
         return _terms(self.inputs, self.output)
 
     def roles(self, n: int) -> tuple[str, str, str]:

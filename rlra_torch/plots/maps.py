@@ -55,7 +55,8 @@ def abundance_maps(
         raise ValueError(f"the colour scale needs limits (low, high), low < high, not {limits}")
     across = _panels_across(count, rows / cols)
     down = math.ceil(count / across)
-    width = min(3.2, 12 / across)
+    # No wider than a slide in all, nor higher, but wide enough for a short title.
+    width = max(1.4, min(3.2, 12 / across, 9 * cols / (rows * down)))
     figure = new_figure(across * width + 1.2, down * (width * rows / cols + 0.4) + 0.4)
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes in grid[count:]:

@@ -44,6 +44,10 @@ class Block(ABC):
             TypeError: the Hessian is not bounded.
         """
 
+    @abstractmethod
+    def value(self, x: Tensor, lead: int = 0) -> Tensor:
+        """``f(x)`` up to a constant of the block, summed over all but ``lead`` dimensions."""
+
     def gradient(self, x: Tensor) -> Tensor:
         """``A^T loss'(A x, y)``, like ``x``."""
         positive, negative = self.split(x)
@@ -73,6 +77,11 @@ class QuadraticBlock(Block):
 
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return times_gram(x, self.gram), self.cross
+
+    def value(self, x: Tensor, lead: int = 0) -> Tensor:
+        # The sum cancels against the energy of the data, so it is taken in double precision.
+        entries = x * (0.5 * times_gram(x, self.gram) - self.cross)
+        return entries.flatten(lead).sum(-1, dtype=torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return times_gram(u, self.gram.abs()) / u
@@ -112,6 +121,11 @@ class DivergenceBlock(Block):
         if self.positive is not None:
             return self.positive.expand_as(x), self.adjoint(negative)
         return self.adjoint(positive), self.adjoint(negative)
+
+    def value(self, x: Tensor, lead: int = 0) -> Tensor:
+        entries = self.loss(self.predict(x), self.y)
+        entries = entries if self.weights is None else self.weights * entries
+        return entries.flatten(lead).sum(-1, dtype=torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return self.hessian_product(x, u).abs() / u

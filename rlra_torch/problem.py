@@ -69,6 +69,10 @@ class Problem:
             raise ValueError(
                 f"weights have shape {tuple(self.weights.shape)}, the data {tuple(self.y.shape)}"
             )
+        if self.weights is not None:
+            # What is not observed must not matter, whatever the loss makes of it: 0 * inf is NaN.
+            seen = torch.where(self.weights > 0, self.y, 1)
+            object.__setattr__(self, "y", seen)
         free = tuple(range(count)) if self.free is None else tuple(self.free)
         if not free or any(n not in range(count) for n in free):
             raise ValueError(f"free factors must be among 0..{count - 1}, got {free}")
@@ -125,12 +129,12 @@ class Problem:
     def kkt(self, factors: Factors) -> Tensor:
         """The scale-free optimality residual, (*,); 0 exactly at stationary points.
 
-        Each free block takes the proximal step ``x+ = prox(x - g / D, 1 / D)``. The predicted
-        decrease ``<g, x - x+> + R(x) - R(x+)``, summed over the blocks and divided by the size of the
-        data in the unit of the loss, is the square of the residual: a residual of 1e-4 says that no
-        such step gains more than 1e-8 of the data. It does not change when the data or the columns of
-        the factors are rescaled, because the metric ``D`` is the curvature of the loss at the mean of
-        the data times the rank times the energy of each column.
+        Each free block takes the proximal step ``x+ = prox(x - g / D, 1 / D)``. The squared length of
+        all steps in the metric, ``sum D (x - x+)^2``, divided by the size of the data in the unit of
+        the loss, is the square of the residual: at a residual of 1e-4 such a step gains about 1e-8 of
+        the data. It does not change when the data or the columns of the factors are rescaled,
+        because the metric ``D`` is the curvature of the loss at the mean of the data times the rank
+        times the energy of each column.
         """
         gain = self.y.new_zeros(self.batch_shape)
         for n in self.order:
@@ -138,10 +142,9 @@ class Problem:
             x = self.pack(n, factors)
             gradient, metric = block.gradient(x), reg.metric(self._metric(n, factors, x))
             moved = reg.prox(x - gradient / metric, 1 / metric)
-            gain = gain + self._summed(gradient * (x - moved))
-            gain = gain + self._summed(reg(x)) - self._summed(reg(moved))
+            gain = gain + self._summed(metric * (x - moved).square())
         size = self._summed(self._weighted(self.loss.magnitude(self.y)))
-        return (gain.clamp_min(0) / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
+        return (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
 
     def relative_error(self, factors: Factors) -> Tensor:
         """``||model - y|| / ||y||`` over observed entries, (*,)."""
@@ -237,8 +240,6 @@ class Problem:
     ) -> Tensor:
         beta, count = float(getattr(self.loss, "beta")), len(moving)  # noqa: B009
         penalties = torch.stack([self._summed(self.regs[n](factors[n])) for n in moving], -1)
-        if count * beta != int(count * beta):
-            return (top / bottom) ** (1 / count)
         found = []
         rows = torch.stack([top, bottom], -1).reshape(-1, 2).tolist()
         for (t, b), values in zip(rows, penalties.reshape(-1, count).tolist(), strict=True):

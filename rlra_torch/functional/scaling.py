@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import brentq
 
 
 def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
     """``argmin_{t >= 0} sum_e c_e t^e - log_weight log t``, from the roots of its derivative.
 
+    The roots are bracketed between the points where two terms of ``t`` times the derivative are of
+    one size, which hold them all.
+
     Args:
-        powers: the coefficient ``c_e`` of each exponent ``e``; integer exponents.
+        powers: the coefficient ``c_e`` of each real exponent ``e``.
         log_weight: weight of ``-log t``, nonnegative.
 
     Returns:
         the minimizer; 1 when the cost does not depend on ``t``.
-
-    Raises:
-        ValueError: an exponent that is not an integer.
 
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.2.3 and 10.4.1
@@ -25,22 +26,32 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
         >>> round(best_scale({2: 1.0, 1: -4.0}), 6)
         2.0
     """
-    if any(e != int(e) for e in powers):
-        raise ValueError(f"exponents must be integers, got {sorted(powers)}")
-    slope = {int(e): e * c for e, c in powers.items() if e and c}
+    slope = {e: e * c for e, c in powers.items() if e and c}
     if log_weight:
-        slope[0] = slope.get(0, 0.0) - log_weight
-    if not slope:
-        return 1.0
-    low, high = min(slope), max(slope)
-    roots = np.roots([slope.get(e, 0.0) for e in range(high, low - 1, -1)])
-    real = roots.real[np.abs(roots.imag) <= 1e-7 * np.abs(roots)]
-    candidates = [float(t) for t in real if t > 0]
-    if not log_weight and min(powers) >= 0:
-        candidates.append(0.0)
+        slope[0.0] = -log_weight
+    if len(slope) < 2:
+        return 0.0 if slope and min(slope) > 0 and min(slope.values()) > 0 else 1.0
+    exponents, weights = np.array(list(slope)), np.array(list(slope.values()))
+
+    def derivative(u: float) -> float:
+        terms = exponents * u + np.log(np.abs(weights))
+        return float(np.sum(np.sign(weights) * np.exp(terms - terms.max())))
 
     def cost(t: float) -> float:
-        logarithm = log_weight * np.log(t) if log_weight else 0.0
-        return sum(c * t**e for e, c in powers.items()) - logarithm
+        return sum(c * t**e for e, c in powers.items()) - (log_weight * np.log(t) if t else 0.0)
 
-    return min(candidates, key=cost, default=1.0)
+    logs, reach = np.log(np.abs(weights)), np.log(len(weights))
+    gaps = exponents[:, None] - exponents[None, :]
+    pairs = gaps > 0
+    crossings = -(logs[:, None] - logs[None, :])[pairs] / gaps[pairs]
+    margin = 1 + reach / gaps[pairs].min()
+    grid = np.linspace(crossings.min() - margin, crossings.max() + margin, 512)
+    values = np.array([derivative(u) for u in grid])
+    found = [
+        float(np.exp(brentq(derivative, a, b, xtol=1e-14)))
+        for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
+        if fa * fb <= 0
+    ]
+    if not log_weight and min(powers) >= 0:
+        found.append(0.0)
+    return min(found, key=cost, default=1.0)

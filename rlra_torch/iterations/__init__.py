@@ -5,6 +5,7 @@ from .alternating import Alternating, Counted
 from .base import BlockIteration, Iteration, State, iterates
 from .burg import BurgMirrorDescent
 from .combinators import Repeat
+from .extrapolated import Extrapolated
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
 from .mu import MU
@@ -22,6 +23,7 @@ __all__ = [
     "BlockIteration",
     "BurgMirrorDescent",
     "Counted",
+    "Extrapolated",
     "Iteration",
     "ProjectedGradient",
     "ProjectedLeastSquares",

@@ -95,7 +95,7 @@ class Alternating(Iteration):
 
     def forward(self, state: State, problem: Problem) -> State:
         for n in problem.order if self.order is None else self.order:
-            state = self._update(state, problem, n)
+            state, _ = self.update(state, problem, n)
         return state
 
     def check(self, problem: Problem) -> None:
@@ -111,7 +111,8 @@ class Alternating(Iteration):
         assert isinstance(found, BlockIteration)
         return found
 
-    def _update(self, state: State, problem: Problem, n: int) -> State:
+    def update(self, state: State, problem: Problem, n: int) -> tuple[State, Block]:
+        """The inner iterations of one factor; also the block that they worked on."""
         factors = state.factors
         iteration, memory = self._of(n), state.memory[n]
         block, reg = problem.block(n, factors), problem.regularizer(n, factors)
@@ -119,7 +120,7 @@ class Alternating(Iteration):
         for _ in range(self._count(problem, n, block, x)):
             x, memory = iteration(x, memory, block, reg)
         kept = (*state.memory[:n], memory, *state.memory[n + 1 :])
-        return State(problem.unpack(n, factors, x), kept)
+        return State(problem.unpack(n, factors, x), kept), block
 
     def _count(self, problem: Problem, n: int, block: Block, x: Tensor) -> int:
         inner = self.inner[n] if isinstance(self.inner, tuple) else self.inner

@@ -45,7 +45,7 @@ class ProjectedGradient(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        step = self.gamma / _bound(block, x)
+        step = self.gamma / _bound(block, reg, x)
         return reg.prox(x - step * block.gradient(x), step), memory
 
     def check(self, problem: Problem, n: int) -> None:
@@ -83,7 +83,7 @@ class FISTA(BlockIteration):
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
         v, t = memory
-        step = 1 / _bound(block, x)
+        step = 1 / _bound(block, reg, x)
         new = reg.prox(v - step * block.gradient(v), step)
         turned = ((v - new) * (new - x)).sum(-1, keepdim=True)
         if -2 in reg.couples:
@@ -96,8 +96,10 @@ class FISTA(BlockIteration):
         _require_lipschitz("FISTA", problem)
 
 
-def _bound(block: Block, x: Tensor) -> Tensor:
-    return block.lipschitz().clamp_min(torch.finfo(x.dtype).tiny * 4)
+def _bound(block: Block, reg: Regularizer, x: Tensor) -> Tensor:
+    bound = block.lipschitz()
+    bound = reg.metric(bound.expand_as(x)) if reg.couples else bound
+    return bound.clamp_min(torch.finfo(x.dtype).tiny * 4)
 
 
 def _require_lipschitz(name: str, problem: Problem) -> None:

@@ -73,8 +73,8 @@ class BetaDivergence(Loss):
         return y * p.pow(self.beta - 1), p.pow(self.beta)
 
     def magnitude(self, y: Tensor) -> Tensor:
-        """``|y|^b`` for ``b > 0``, else 1."""
-        return y.abs().pow(self.beta) if self.beta > 0 else torch.ones_like(y)
+        """``|y|^b``."""
+        return y.abs().pow(self.beta)
 
     def majorized(
         self, x: Tensor, positive: Tensor, negative: Tensor, l1: Tensor | None, l2: Tensor | None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..functional.einsum import Layout
-from .base import Factors, Model
+from .base import Factors, Model, replaced
 
 
 class LinearMap(Protocol):
@@ -62,7 +62,7 @@ class Sensed(Model):
         return self.model.layout(n)
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
-        inner = self.model(factors)
+        inner = self.model(replaced(factors, n, torch.ones_like(factors[n])))
         gain = self.operator(inner).square().flatten(inner.ndim - self.model.ndim).sum(-1)
         before = inner.square().flatten(inner.ndim - self.model.ndim).sum(-1)
         ratio = gain / before.clamp_min(torch.finfo(inner.dtype).tiny)

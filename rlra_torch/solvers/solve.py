@@ -150,7 +150,7 @@ def solve(
                 f"the objective is not finite after {following.history[-1].iteration} iterations; "
                 "the factors of the check before are returned: scale the start, or begin with MU",
                 RuntimeWarning,
-                stacklevel=2,
+                stacklevel=3,
             )
             break
         progress = following
@@ -189,7 +189,7 @@ def _measured(
 ) -> Progress:
     objective, kkt = problem.objective(state.factors), problem.kkt(state.factors)
     n_iter = torch.where(before.done, before.n_iter, before.n_iter + count)
-    done = before.done | (kkt <= tol)
+    done = before.done | ((kkt <= tol) & (tol > 0))
     objective, kkt = objective.cpu(), kkt.cpu()
     iteration = count + (before.history[-1].iteration if before.history else 0)
     record = Record(iteration, time.perf_counter() - begin, objective, kkt)

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from ..iterations import Alternating, BlockIteration, Iteration, MU
+from ..iterations import MU, Alternating, BlockIteration, Iteration
 from ..losses import Loss
 from ..models import CP, NMF, Factors, Model
 from ..problem import Problem, observed
 from ..regularizers import NonNegative, Regularizer
-from ..solvers import Progress, solve
+from ..solvers import Progress, Solution, solve
 from ..solvers.solve import Callback
-from .inputs import Array, Back, like, to_tensor
+from .inputs import (
+    Array,
+    Back,
+    check_rank,
+    check_regs,
+    check_seed,
+    check_values,
+    given_factors,
+    kind_of,
+    to_tensor,
+    weights_like,
+)
 from .names import iteration_named, loss_named, matrix_start, tensor_start
 from .results import Factorization, checks, plain
 
@@ -75,7 +87,7 @@ def nmf(
     y, back = to_tensor(Y, "Y")
     if y.ndim < 2:
         raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
-    _check_rank(rank)
+    rank, seed = check_rank(rank), check_seed(seed)
     name = init if init is not None else "nndsvda" if rank <= min(y.shape[-2:]) else "random"
 
     def start(filled: Tensor) -> Factors:
@@ -87,7 +99,7 @@ def nmf(
         NMF(),
         loss,
         iteration,
-        start=start if isinstance(name, str) else name,
+        start=start if isinstance(name, str) else given_factors(name, y, rank),
         regs=regs,
         weights=weights,
         max_iter=max_iter,
@@ -142,7 +154,7 @@ def cp(
     y, back = to_tensor(T, "T")
     if y.ndim < 2:
         raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
-    _check_rank(rank)
+    rank, seed = check_rank(rank), check_seed(seed)
 
     def start(filled: Tensor) -> Factors:
         assert isinstance(init, str)
@@ -155,7 +167,7 @@ def cp(
         CP(y.ndim),
         loss,
         iteration,
-        start=start if isinstance(init, str) else init,
+        start=start if isinstance(init, str) else given_factors(init, y, rank),
         regs=regs,
         weights=weights,
         max_iter=max_iter,
@@ -168,7 +180,7 @@ def cp(
 
 
 def factorize(
-    y: Tensor,
+    y: Array,
     model: Model,
     loss: str | float | Loss,
     iteration: str | BlockIteration | Iteration | None,
@@ -181,7 +193,7 @@ def factorize(
     check_every: int = 10,
     callbacks: Sequence[Callback] = (),
     resume: Progress | None = None,
-    back: Back = lambda x: x,
+    back: Back | None = None,
 ) -> Factorization:
     """Fit any model: what `nmf` and `cp` do once they know theirs.
 
@@ -190,8 +202,8 @@ def factorize(
         model: what predicts it.
         loss, iteration, regs, weights, max_iter, tol, check_every, callbacks, resume: as in `nmf`.
         start: the factors, used as they are, or a function of the data that gives them, which are
-            then scaled to it.
-        back: turns factors into the kind of array that the caller had.
+            then made feasible and scaled to it.
+        back: turns factors into the kind of array that the caller had; None: the kind of ``y``.
 
     Returns:
         a `Factorization`.
@@ -207,33 +219,83 @@ def factorize(
         >>> fit.converged
         True
     """
+    tensor, own = to_tensor(y, "y")
+    if resume is not None and not isinstance(resume, Progress):
+        raise TypeError(f"resume takes what load_checkpoint reads, got {kind_of(resume)}")
     loss = loss_named(loss)
-    step = iteration_named(iteration, loss)
-    mask = None if weights is None else _weights(weights, y)
-    filled, mask = observed(y, mask)
-    _check_values(filled, loss, mask)
-    regs = [NonNegative() for _ in model.factor_ndims] if regs is None else list(regs)
-    regs = [reg.to(y.device) for reg in regs]
-    problem = Problem(filled, model, loss, regs, mask)
-    if callable(start):
-        factors = problem.scaled(_warm(problem, iteration, start(_imputed(filled, mask))))
-    else:
-        factors = tuple(like(x, f"factor {n}", y) for n, x in enumerate(start))
+    step = iteration_named(iteration, loss).to(tensor.device)
+    problem = _problem(tensor, model, loss, regs, weights)
+    step.check(problem)
     solution = solve(
-        step.to(y.device),
+        step,
         problem,
-        factors if resume is None else resume,
+        _begin(problem, start, iteration) if resume is None else resume,
         max_iter=max_iter,
         tol=tol,
         check_every=check_every,
         callbacks=callbacks,
     )
-    exact = Problem(filled.double(), model, loss, regs, None if mask is None else mask.double())
+    return _described(problem, step, solution, own if back is None else back)
+
+
+def _problem(
+    y: Tensor,
+    model: Model,
+    loss: Loss,
+    regs: Sequence[Regularizer] | None,
+    weights: Array | None,
+) -> Problem:
+    if not isinstance(model, Model):
+        raise TypeError(f"the model must be a Model such as NMF(), got {kind_of(model)}")
+    filled, mask = observed(y, None if weights is None else weights_like(weights, y))
+    check_values(filled, loss, mask)
+    several = [NonNegative() for _ in model.factor_ndims] if regs is None else check_regs(regs)
+    return Problem(filled, model, loss, [reg.to(y.device) for reg in several], mask)
+
+
+def _begin(
+    problem: Problem, start: Callable[[Tensor], Factors] | Sequence[Array], iteration: object
+) -> Factors:
+    """The factors given, or those of a function: feasible, and scaled to the data."""
+    if not callable(start):
+        return given_factors(start, problem.y)
+    factors = tuple(start(_imputed(problem)))
+    problem.model.check(factors, problem.y)
+    step = torch.finfo(problem.y.dtype).tiny
+    factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
+    return problem.scaled(_warm(problem, iteration, factors))
+
+
+def _warm(problem: Problem, iteration: object, factors: Factors) -> Factors:
+    """A few steps of MU where the iteration by name converges only from near, and MU can."""
+    if iteration != "msom" or problem.loss.quadratic:
+        return factors
+    start = Alternating(MU())
+    try:
+        start.check(problem)
+    except TypeError:
+        return factors
+    return solve(start, problem, problem.scaled(factors), max_iter=20, check_every=20).factors
+
+
+def _imputed(problem: Problem) -> Tensor:
+    """Missing entries at the mean of the observed, for starts that read the data."""
+    y, weights = problem.y, problem.weights
+    if weights is None:
+        return y
+    own = tuple(range(-problem.model.ndim, 0))
+    total = weights.sum(own, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
+    return torch.where(weights > 0, y, (weights * y).sum(own, keepdim=True) / total)
+
+
+def _described(problem: Problem, step: Iteration, solution: Solution, back: Back) -> Factorization:
+    weights = None if problem.weights is None else problem.weights.double()
+    exact = replace(problem, y=problem.y.double(), weights=weights)
     error = exact.relative_error(tuple(x.double() for x in solution.factors))
-    described = {
-        "model": type(model).__name__,
+    description = {
+        "model": type(problem.model).__name__,
         "rank": str(solution.factors[0].shape[-1]),
-        "loss": type(loss).__name__,
+        "loss": type(problem.loss).__name__,
         "iteration": _name(step),
     }
     return Factorization(
@@ -242,48 +304,8 @@ def factorize(
         plain(solution.converged),
         plain(solution.n_iter),
         plain(error),
-        described,
+        description,
     )
-
-
-def _warm(problem: Problem, iteration: object, factors: Factors) -> Factors:
-    """A few steps of MU where the iteration by name converges only from near."""
-    if iteration != "msom" or problem.loss.quadratic:
-        return factors
-    warm = solve(Alternating(MU()), problem, problem.scaled(factors), max_iter=20, check_every=20)
-    return warm.factors
-
-
-def _imputed(y: Tensor, weights: Tensor | None) -> Tensor:
-    """Missing entries at the mean of the observed, for starts that read the data."""
-    if weights is None:
-        return y
-    mean = (weights * y).sum() / weights.sum()
-    return torch.where(weights > 0, y, mean)
-
-
-def _weights(weights: Array, y: Tensor) -> Tensor:
-    mask = weights if isinstance(weights, Tensor) else torch.as_tensor(weights)
-    if mask.is_complex() or (mask.dtype != torch.bool and not mask.is_floating_point()):
-        raise TypeError(f"weights must be real floating point or boolean, got {mask.dtype}")
-    return mask
-
-
-def _check_values(y: Tensor, loss: Loss, weights: Tensor | None) -> None:
-    infinite = int(y.isinf().sum())
-    if infinite:
-        raise ValueError(f"the data has {infinite} infinite entries; mark them as missing with NaN")
-    wrong = loss.domain(y if weights is None else y[weights > 0])
-    if wrong is not None:
-        raise ValueError(
-            f"{type(loss).__name__} cannot take this data: {wrong}; "
-            "clip the data, mask those entries, or use Frobenius"
-        )
-
-
-def _check_rank(rank: int) -> None:
-    if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-        raise ValueError(f"the rank must be an integer of at least 1, got {rank!r}")
 
 
 def _name(iteration: Iteration) -> str:

@@ -1,14 +1,19 @@
-"""Data as users have it, to tensors and back."""
+"""What users hand in: checked, as tensors, and back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import numbers
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse
 import torch
 from torch import Tensor
+
+from ..losses import Loss
+from ..models import Factors
+from ..regularizers import Regularizer
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""
@@ -34,25 +39,27 @@ def to_tensor(data: Array, name: str) -> tuple[Tensor, Back]:
         (torch.float64, 'ndarray')
     """
     if isinstance(data, Tensor):
-        tensor, back = data, _same
+        tensor, back = data.detach(), _same
         tensor = tensor.to_dense() if tensor.layout != torch.strided else tensor
-    elif scipy.sparse.issparse(data):
+    elif isinstance(data, np.ma.MaskedArray):
+        raise TypeError(f"{name} is a masked array; mark what is missing with .filled(np.nan)")
+    elif isinstance(data, np.ndarray) or scipy.sparse.issparse(data):
         _check_dtype(str(data.dtype), data.dtype.kind, name)
-        tensor, back = torch.from_numpy(data.toarray()), _numpy
-    elif isinstance(data, np.ndarray):
-        _check_dtype(str(data.dtype), data.dtype.kind, name)
-        tensor, back = torch.from_numpy(np.require(data, requirements=["C", "W"])), _numpy
+        dense = data if isinstance(data, np.ndarray) else data.toarray()
+        # torch reads neither foreign byte orders, nor negative strides, nor read-only memory.
+        dense = np.require(dense, data.dtype.newbyteorder("="), ["C", "W", "E"])
+        tensor, back = torch.from_numpy(dense), _numpy
     else:
         raise TypeError(
             f"{name} must be a NumPy array, a SciPy sparse matrix or a torch tensor, "
-            f"got {type(data).__name__}"
+            f"got {kind_of(data)}"
         )
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be real floating point, got {tensor.dtype}; convert it")
     if tensor.dtype in (torch.float16, torch.bfloat16):
         raise TypeError(f"{name} is {tensor.dtype}, too coarse to solve in; convert to float32")
     if tensor.numel() == 0:
-        raise ValueError(f"{name} is empty: shape {tuple(tensor.shape)}")
+        raise ValueError(f"{name} is empty: shape {tuple(tensor.shape)}; it needs an entry")
     return tensor, back
 
 
@@ -69,6 +76,110 @@ def like(data: Array, name: str, y: Tensor) -> Tensor:
             f"{y.device}; convert one"
         )
     return tensor
+
+
+def weights_like(weights: Array, y: Tensor) -> Tensor:
+    """Weights or a boolean mask as a tensor that matches the data in dtype (or bool) and device.
+
+    Raises:
+        TypeError: they do not.
+    """
+    weights = weights.toarray() if scipy.sparse.issparse(weights) else weights
+    if isinstance(weights, np.ndarray) and weights.dtype == bool:
+        weights = torch.from_numpy(np.require(weights, requirements=["C", "W", "E"]))
+    if not isinstance(weights, Tensor) or weights.dtype != torch.bool:
+        return like(weights, "weights (real or boolean)", y)
+    if weights.device != y.device:
+        raise TypeError(f"the mask is on {weights.device} but the data is on {y.device}; move one")
+    return weights
+
+
+def check_values(y: Tensor, loss: Loss, weights: Tensor | None) -> None:
+    """Check that a loss can take the observed data.
+
+    Raises:
+        ValueError: infinite entries, or some outside of the domain of the loss.
+    """
+    infinite = int(y.isinf().sum())
+    if infinite:
+        raise ValueError(f"the data has {infinite} infinite entries; mark them as missing with NaN")
+    wrong = loss.domain(y if weights is None else y[weights > 0])
+    if wrong is not None:
+        raise ValueError(
+            f"{type(loss).__name__} cannot take this data: {wrong}; "
+            "clip the data, mask those entries, or use Frobenius"
+        )
+
+
+def check_rank(rank: int) -> int:
+    """The rank as a Python integer.
+
+    Raises:
+        ValueError: it is not an integer of at least 1.
+    """
+    if isinstance(rank, bool) or not isinstance(rank, numbers.Integral) or rank < 1:
+        raise ValueError(f"the rank must be an integer of at least 1, got {rank!r}")
+    return int(rank)
+
+
+def check_seed(seed: int) -> int:
+    """The seed as a Python integer.
+
+    Raises:
+        ValueError: it is not an integer that a generator takes.
+    """
+    integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
+    if not integer or not 0 <= seed < 2**63:
+        raise ValueError(f"the seed must be an integer from 0 to 2^63 - 1, got {seed!r}")
+    return int(seed)
+
+
+def check_regs(regs: Sequence[Regularizer]) -> list[Regularizer]:
+    """The regularizers as a list.
+
+    Raises:
+        TypeError: not a list or a tuple of regularizers.
+    """
+    if not isinstance(regs, (list, tuple)):
+        raise TypeError(f"regs must be a list with one regularizer per factor, got {kind_of(regs)}")
+    for n, reg in enumerate(regs):
+        if not isinstance(reg, Regularizer):
+            raise TypeError(
+                f"the regularizer of factor {n} must be an object such as NonNegative(), "
+                f"got {kind_of(reg)}"
+            )
+    return list(regs)
+
+
+def given_factors(factors: Sequence[Array], y: Tensor, rank: int | None = None) -> Factors:
+    """Starting factors that the user gave, as tensors of their own.
+
+    Args:
+        factors: one array per factor.
+        y: the data, which they must match in dtype and device.
+        rank: the number of columns that they must have, or None.
+
+    Raises:
+        TypeError: not a list or a tuple of arrays like the data.
+        ValueError: another number of columns.
+    """
+    if not isinstance(factors, (list, tuple)):
+        raise TypeError(f"a start is a name or a list of factors, got {kind_of(factors)}")
+    found = tuple(like(x, f"factor {n}", y).clone() for n, x in enumerate(factors))
+    for n, x in enumerate(found):
+        if rank is not None and x.ndim > 1 and x.shape[-1] != rank:
+            raise ValueError(
+                f"the rank is {rank} but factor {n} has {x.shape[-1]} columns: "
+                f"shape {tuple(x.shape)}"
+            )
+    return found
+
+
+def kind_of(value: object) -> str:
+    """What something is, for errors."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}; write {value.__name__}()"
+    return type(value).__name__
 
 
 def _check_dtype(dtype: str, kind: str, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,6 +25,7 @@ from ..iterations import (
 )
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
+from .inputs import kind_of
 
 LOSSES: dict[str, Callable[[], Loss]] = {
     "frobenius": Frobenius,
@@ -64,10 +66,10 @@ def loss_named(loss: str | float | Loss) -> Loss:
         if loss not in LOSSES:
             raise ValueError(f"unknown loss {loss!r}: use {_listed(LOSSES)}, a beta or a Loss")
         return LOSSES[loss]()
-    if isinstance(loss, (int, float)) and not isinstance(loss, bool):
+    if isinstance(loss, numbers.Real) and not isinstance(loss, bool):
         named = {2: Frobenius, 1: KullbackLeibler, 0: ItakuraSaito}
-        return named[int(loss)]() if loss in named else BetaDivergence(loss)
-    raise TypeError(f"a loss is a name, a beta or a Loss, got {type(loss).__name__}")
+        return named[int(loss)]() if loss in named else BetaDivergence(float(loss))
+    raise TypeError(f"a loss is a name, a beta or a Loss, got {kind_of(loss)}")
 
 
 def block_iteration_named(
@@ -84,7 +86,10 @@ def block_iteration_named(
     if isinstance(iteration, BlockIteration):
         return iteration
     if not isinstance(iteration, str):
-        raise TypeError(f"an iteration is a name or an Iteration, got {type(iteration).__name__}")
+        raise TypeError(
+            "an iteration is a name such as 'hals' or a block iteration such as HALS(), "
+            f"got {kind_of(iteration)}"
+        )
     if iteration not in ITERATIONS:
         raise ValueError(
             f"unknown iteration {iteration!r}: use {_listed(ITERATIONS)} or an Iteration"

@@ -11,7 +11,7 @@ from ..models import NMF
 from ..problem import Problem
 from ..regularizers import NonNegative
 from ..solvers import solve
-from .inputs import Array, to_tensor
+from .inputs import Array, like, to_tensor
 from .names import block_iteration_named
 from .results import Regression, checks, plain
 
@@ -103,18 +103,23 @@ def _regress(
     max_iter: int,
     tol: float | None,
 ) -> Regression:
-    (a, _), (y, back) = to_tensor(A, "A"), to_tensor(Y, "Y")
+    y, back = to_tensor(Y, "Y")
+    a = like(A, "A", y)
     if a.ndim < 2:
         raise ValueError(f"A must be a matrix, got shape {tuple(a.shape)}")
     vector = y.ndim == a.ndim - 1
     y = y[..., None] if vector else y
     if y.ndim != a.ndim or y.shape[:-1] != a.shape[:-1]:
-        raise ValueError(f"A has shape {tuple(a.shape)} but Y has shape {tuple(Y.shape)}")
-    step = block_iteration_named(iteration, loss, "active_set")
+        raise ValueError(
+            f"Y has shape {tuple(Y.shape)} but A, of shape {tuple(a.shape)}, needs "
+            f"{tuple(a.shape[:-1])} or {(*a.shape[:-1], 'k')}".replace("'", "")
+        )
+    _check_entries(a, y, loss)
+    step = Alternating(block_iteration_named(iteration, loss, "active_set")).to(y.device)
     problem = Problem(y, NMF(), loss, (NonNegative(), reg.to(y.device)), free=(1,))
-    problem.validate((a, y.new_ones(*y.shape[:-2], y.shape[-1], a.shape[-1])))
+    step.check(problem)
     shape = (*y.shape[:-2], y.shape[-1], a.shape[-1])
-    if isinstance(step, ActiveSet):
+    if isinstance(step.iterations[0], ActiveSet):
         x = y.new_zeros(shape)
     else:
         (_, x) = problem.scaled((a, y.new_ones(shape)))
@@ -122,11 +127,22 @@ def _regress(
     coarse = y.dtype == torch.float32
     if tol is None:
         tol = 10 * torch.finfo(y.dtype).eps if loss.quadratic else 1e-5 if coarse else 1e-6
-    found = solve(Alternating(step).to(y.device), problem, (a, x), max_iter=max_iter, tol=tol)
+    found = solve(step, problem, (a, x), max_iter=max_iter, tol=tol)
     x = found.factors[1].mT
     x = x[..., 0] if vector else x
-    return Regression(
-        back(x), checks(found.history), plain(found.converged), plain(found.n_iter)
-    )
+    return Regression(back(x), checks(found.history), plain(found.converged), plain(found.n_iter))
 
 
+def _check_entries(a: Tensor, y: Tensor, loss: Loss) -> None:
+    for name, x in (("A", a), ("Y", y)):
+        bad = int((~x.isfinite()).sum())
+        if bad:
+            raise ValueError(
+                f"{name} has {bad} NaN or infinite entries of {x.numel()}; leave those rows out"
+            )
+        negative = int((x < 0).sum()) if loss.nonnegative else 0
+        if negative:
+            raise ValueError(
+                f"{name} has {negative} negative entries of {x.numel()}, which "
+                f"{type(loss).__name__} cannot take; clip them or use nnls"
+            )

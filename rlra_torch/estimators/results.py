@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -87,7 +89,7 @@ class Factorization:
             f"  iterations      {_show(self.n_iter, 'd')}, {self.seconds:.2f} s",
             f"  converged       {_show(self.converged, '')}",
         ]
-        return "\n".join(lines)
+        return "\n".join(textwrap.fill(line, 80, subsequent_indent=" " * 18) for line in lines)
 
     def plot(self, x: str = "seconds") -> Figure:
         """The objective and the KKT residual against time or iterations.
@@ -116,8 +118,10 @@ class Factorization:
         """
         path = _npz(path)
         arrays = {f"factor_{n}": _array(x) for n, x in enumerate(self.factors)}
-        columns = {f"history_{k}": np.array([_array(v) for v in column]) for k, column in
-                   zip(Check._fields, zip(*self.history, strict=True), strict=True)}
+        columns = {
+            f"history_{k}": np.array([_array(v) for v in column])
+            for k, column in zip(Check._fields, zip(*self.history, strict=True), strict=True)
+        }
         meta = {"description": self.description, "torch": isinstance(self.factors[0], Tensor)}
         partial = path.with_name(path.name + ".partial")
         with open(partial, "wb") as file:
@@ -164,7 +168,7 @@ class Factorization:
                     plain(file["relative_error"]),
                     meta["description"],
                 )
-        except (KeyError, ValueError, OSError) as error:
+        except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is not a saved factorization, or it is damaged") from error
 
 

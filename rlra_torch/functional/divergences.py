@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 
-def prediction_floor(dtype: torch.dtype, beta: float) -> float:
-    """The value below which a prediction counts as zero where a power of it divides.
+def prediction_floor(dtype: torch.dtype, power: float) -> float:
+    """The value below which a prediction ``p`` counts as zero where ``y / p^power`` is taken.
 
-    Small enough never to matter beside data of a sane scale, and large enough for
-    ``y * prediction^(beta - 2)`` to stay finite.
+    Small enough never to matter beside data of a sane scale, and large enough for the quotient to
+    stay finite for any such data.
 
     Example:
-        >>> prediction_floor(torch.float64, 2.0)
+        >>> prediction_floor(torch.float64, 0.0)
         0.0
     """
-    return 0.0 if beta >= 2 else torch.finfo(dtype).tiny ** (1 / (3 - beta))
+    return 0.0 if power <= 0 else torch.finfo(dtype).tiny ** (1 / (1 + power))
 
 
 def kullback_leibler(prediction: Tensor, y: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ def itakura_saito(prediction: Tensor, y: Tensor) -> Tensor:
         >>> itakura_saito(torch.tensor([2.0]), torch.tensor([2.0]))
         tensor([0.])
     """
-    ratio = y / prediction.clamp_min(prediction_floor(prediction.dtype, 0.0))
+    ratio = y / prediction.clamp_min(prediction_floor(prediction.dtype, 2.0))
     return ratio - 1 - ratio.log()
 
 
@@ -85,6 +85,6 @@ def beta_divergence(prediction: Tensor, y: Tensor, beta: float) -> Tensor:
         return kullback_leibler(prediction, y)
     if beta == 0:
         return itakura_saito(prediction, y)
-    p = prediction.clamp_min(prediction_floor(prediction.dtype, beta))
+    p = prediction.clamp_min(prediction_floor(prediction.dtype, 2 - beta))
     mixed = p.pow(beta - 1) * ((beta - 1) * p - beta * y)
     return (y.pow(beta) + mixed) / (beta * (beta - 1))

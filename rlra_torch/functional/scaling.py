@@ -7,9 +7,9 @@ from scipy.optimize import brentq
 
 
 def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
-    """``argmin_{t >= 0} sum_e c_e t^e - log_weight log t``, from the roots of its derivative.
+    """The positive local minimizer of ``sum_e c_e t^e - log_weight log t`` of least cost.
 
-    The roots are bracketed between the points where two terms of ``t`` times the derivative are of
+    Of the roots of the derivative, those where it rises. They are bracketed between the points where two terms of ``t`` times the derivative are of
     one size, which hold them all.
 
     Args:
@@ -17,7 +17,7 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
         log_weight: weight of ``-log t``, nonnegative.
 
     Returns:
-        the minimizer; 1 when the cost does not depend on ``t``.
+        the minimizer; 1 when there is none, as when the cost falls all the way to ``t = 0``.
 
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.2.3 and 10.4.1
@@ -30,7 +30,7 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
     if log_weight:
         slope[0.0] = -log_weight
     if len(slope) < 2:
-        return 0.0 if slope and min(slope) > 0 and min(slope.values()) > 0 else 1.0
+        return 1.0
     exponents, weights = np.array(list(slope)), np.array(list(slope.values()))
 
     def derivative(u: float) -> float:
@@ -38,7 +38,7 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
         return float(np.sum(np.sign(weights) * np.exp(terms - terms.max())))
 
     def cost(t: float) -> float:
-        return sum(c * t**e for e, c in powers.items()) - (log_weight * np.log(t) if t else 0.0)
+        return sum(c * t**e for e, c in powers.items()) - log_weight * np.log(t)
 
     logs, reach = np.log(np.abs(weights)), np.log(len(weights))
     gaps = exponents[:, None] - exponents[None, :]
@@ -50,8 +50,6 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
     found = [
         float(np.exp(brentq(derivative, a, b, xtol=1e-14)))
         for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
-        if fa * fb <= 0
+        if fa <= 0 < fb
     ]
-    if not log_weight and min(powers) >= 0:
-        found.append(0.0)
     return min(found, key=cost, default=1.0)

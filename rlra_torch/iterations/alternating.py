@@ -117,8 +117,8 @@ class Alternating(Iteration):
         iteration, memory = self._of(n), state.memory[n]
         block, reg = problem.block(n, factors), problem.regularizer(n, factors)
         x = problem.pack(n, factors)
-        for _ in range(self._count(problem, n, block, x)):
-            x, memory = iteration(x, memory, block, reg)
+        times = self._count(problem, n, block, x)
+        x, memory = iteration.repeat(x, memory, block, reg, times)
         kept = (*state.memory[:n], memory, *state.memory[n + 1 :])
         return State(problem.unpack(n, factors, x), kept), block
 

@@ -50,7 +50,8 @@ class BlockIteration(nn.Module, ABC):
     """One step on one factor that sees its block and its regularizer only.
 
     The whole protocol: ``init(x) -> memory`` and ``forward(x, memory, block, reg) -> x, memory``,
-    with ``x`` of shape ``(*, batch, rows, rank)``.
+    with ``x`` of shape ``(*, batch, rows, rank)``. One that can share work between steps on the same
+    block overrides `repeat` as well.
     """
 
     def init(self, x: Tensor) -> tuple:
@@ -72,6 +73,19 @@ class BlockIteration(nn.Module, ABC):
         Returns:
             the new ``x`` and memory.
         """
+
+    def repeat(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int
+    ) -> tuple[Tensor, tuple]:
+        """Several steps on one block.
+
+        Args:
+            x, memory, block, reg: as in `forward`.
+            times: how many.
+        """
+        for _ in range(times):
+            x, memory = self(x, memory, block, reg)
+        return x, memory
 
     def check(self, problem: Problem, n: int) -> None:
         """Check that this iteration can work on factor ``n``.

@@ -82,15 +82,23 @@ class FISTA(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
+        return self.repeat(x, memory, block, reg, 1)
+
+    def repeat(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int
+    ) -> tuple[Tensor, tuple]:
         v, t = memory
         step = 1 / _bound(block, reg, x)
-        new = reg.prox(v - step * block.gradient(v), step)
-        turned = ((v - new) * (new - x)).sum(-1, keepdim=True)
-        if -2 in reg.couples:
-            turned = turned.sum(-2, keepdim=True).expand_as(t)
-        t = torch.where(turned > 0, 1.0, t)
-        t_new = (1 + (1 + 4 * t.square()).sqrt()) / 2
-        return new, (new + (t - 1) / t_new * (new - x), t_new)
+        for _ in range(times):
+            new = reg.prox(torch.addcmul(v, step, block.gradient(v), value=-1), step)
+            moved = new - x
+            turned = ((v - new) * moved).sum(-1, keepdim=True)
+            if -2 in reg.couples:
+                turned = turned.sum(-2, keepdim=True).expand_as(t)
+            t = torch.where(turned > 0, 1.0, t)
+            t_new = (1 + (1 + 4 * t.square()).sqrt()) / 2
+            x, v, t = new, torch.addcmul(new, (t - 1) / t_new, moved), t_new
+        return x, (v, t)
 
     def check(self, problem: Problem, n: int) -> None:
         _require_lipschitz("FISTA", problem)

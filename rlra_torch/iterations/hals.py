@@ -20,12 +20,6 @@ class HALS(BlockIteration):
 
     Columns with ``G_qq = 0`` stay as they are.
 
-    Args:
-        sweeps: passes over the columns in one step.
-
-    Raises:
-        ValueError: fewer than one sweep.
-
     References:
         | Cichocki, Zdunek, Amari, Hierarchical ALS algorithms for nonnegative matrix and 3D tensor
         | factorization (2007)
@@ -39,27 +33,28 @@ class HALS(BlockIteration):
         tensor([[1., 0.]])
     """
 
-    def __init__(self, sweeps: int = 1) -> None:
-        super().__init__()
-        if sweeps < 1:
-            raise ValueError(f"HALS needs at least one sweep, got {sweeps}")
-        self.sweeps = sweeps
-
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
+    ) -> tuple[Tensor, tuple]:
+        return self.repeat(x, memory, block, reg, 1)
+
+    def repeat(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int
     ) -> tuple[Tensor, tuple]:
         assert isinstance(block, QuadraticBlock)
         if isinstance(reg, ElasticNet):
             interval = (reg.lower, reg.upper)
             gram, cross = block.gram, block.cross
-            return coordinate_sweeps(x, gram, cross, reg.weights, interval, self.sweeps), memory
-        for _ in range(self.sweeps):
+            return coordinate_sweeps(x, gram, cross, reg.weights, interval, times), memory
+        for _ in range(times):
             x = _sweep(x, block, reg)
         return x, memory
 
     def check(self, problem: Problem, n: int) -> None:
         require_gram("HALS", problem, n)
-        if -1 in problem.regs[n].couples:
+        layout, own = problem.model.layout(n), problem.model.factor_ndims[n]
+        rows = layout.permutation[layout.batch : layout.batch + layout.rows]
+        if any(own + dim not in rows for dim in problem.regs[n].couples):
             raise TypeError(
                 f"HALS cannot use {type(problem.regs[n]).__name__} on factor {n}, which couples "
                 "the columns that it updates one by one; use MSOM or ProjectedGradient"
@@ -67,7 +62,7 @@ class HALS(BlockIteration):
 
     def sweep_cost(self, rows: int, rank: int) -> float:
         # Two launches for each column, each worth about 1e5 operations.
-        return self.sweeps * (2.0 * rows * rank * rank + 2e5 * rank)
+        return 2.0 * rows * rank * rank + 2e5 * rank
 
 
 def _sweep(x: Tensor, block: QuadraticBlock, reg: Regularizer) -> Tensor:

@@ -63,7 +63,7 @@ class BetaDivergence(Loss):
 
     def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
         """``(b - 1) p^(b - 2) + (2 - b) y p^(b - 3)`` without its negative terms."""
-        p, beta = self._floored(prediction), self.beta
+        p, beta = self._floored(prediction, 3 - self.beta), self.beta
         first = (beta - 1) * p.pow(beta - 2) if beta > 1 else torch.zeros_like(p)
         return first + (2 - beta) * y * p.pow(beta - 3) if beta < 2 else first
 
@@ -99,9 +99,11 @@ class BetaDivergence(Loss):
         powers = {power for _, power in terms}
         if len(powers) == 1:
             total = sum((c for c, _ in terms[1:]), terms[0][0])
-            return x * (right / total.clamp_min(tiny)).pow(1 / terms[0][1])
+            # The root of 0 has no derivative, and what is 0 must not poison a gradient.
+            ratio = torch.where(right > 0, right / total.clamp_min(tiny), 1)
+            return torch.where(right > 0, x * ratio.pow(1 / terms[0][1]), 0)
         root = x * _positive_root(terms, right.clamp_min(tiny))
-        return torch.where(right > 0, root, torch.zeros_like(root))
+        return torch.where(right > 0, root, 0)
 
     def domain(self, y: Tensor) -> str | None:
         """Nonnegative data, and positive for ``b <= 0``."""
@@ -116,8 +118,9 @@ class BetaDivergence(Loss):
     def extra_repr(self) -> str:
         return f"beta={self.beta:g}"
 
-    def _floored(self, prediction: Tensor) -> Tensor:
-        return prediction.clamp_min(prediction_floor(prediction.dtype, self.beta))
+    def _floored(self, prediction: Tensor, power: float | None = None) -> Tensor:
+        power = 2 - self.beta if power is None else power
+        return prediction.clamp_min(prediction_floor(prediction.dtype, power))
 
 
 class Frobenius(BetaDivergence):
@@ -189,7 +192,7 @@ class KullbackLeibler(BetaDivergence):
 
     def curvature(self, prediction: Tensor, y: Tensor) -> Tensor:
         """``y / p^2``."""
-        return y / self._floored(prediction).square()
+        return y / self._floored(prediction, 2.0).square()
 
     def scale(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """``lambda = sum y / sum p``."""

@@ -62,11 +62,15 @@ class Sensed(Model):
         return self.model.layout(n)
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
-        inner = self.model(replaced(factors, n, torch.ones_like(factors[n])))
+        tiny = torch.finfo(factors[n].dtype).tiny
+        energy = self.model.column_energy(factors, n)
+        # Columns of equal energy, so that the gain does not depend on how the factors are scaled.
+        block = self.layout(n).pack(factors[n])
+        unit = energy.clamp_min(tiny).rsqrt().expand_as(block)
+        inner = self.model(replaced(factors, n, self.layout(n).unpack(unit, factors[n])))
         gain = self.operator(inner).square().flatten(inner.ndim - self.model.ndim).sum(-1)
         before = inner.square().flatten(inner.ndim - self.model.ndim).sum(-1)
-        ratio = gain / before.clamp_min(torch.finfo(inner.dtype).tiny)
-        energy = self.model.column_energy(factors, n)
+        ratio = gain / before.clamp_min(tiny)
         return ratio[(..., *(None,) * (energy.ndim - ratio.ndim))] * energy
 
     def check(self, factors: Factors, y: Tensor | None = None) -> None:

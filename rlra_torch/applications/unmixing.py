@@ -1,0 +1,282 @@
+"""Spectral unmixing: what materials a hyperspectral image shows, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch import Tensor
+
+from ..datasets import HyperspectralImage
+from ..estimators import Factorization, iteration_named, loss_named, nmf
+from ..losses import Loss
+from ..models import NMF
+from ..plots import abundance_maps, convergence, save, spectra
+from ..problem import Problem
+from ..regularizers import NonNegative
+from ..solvers.solve import Callback
+from .output import written_together
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FILES = ("spectra.png", "abundances.png", "convergence.png", "factors.npz")
+"""What `Unmixing.write` writes."""
+
+LABELS = {
+    "active_set": "active set",
+    "als": "ALS",
+    "burg": "Burg",
+    "fista": "FISTA",
+    "hals": "HALS",
+    "msom": "mSOM",
+    "mu": "MU",
+    "pg": "PG",
+}
+"""How tables and figures write the short names of methods."""
+
+# Of MU, from which mSOM converges for losses that are not quadratic.
+WARM_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Unmixing:
+    """Endmembers and abundances of an image, and the fits that they were chosen from.
+
+    ``image.scaled().matrix ~ spectra @ abundances.mT``. Components are sorted by their energy
+    ``||w_k|| ||h_k||``, largest first; the largest abundance of each is 1, and its spectrum carries
+    the scale: it is what the pixel richest in the component owes to it, as a fraction of the
+    largest value of the image. Abundances need not sum to one.
+
+    Args:
+        image: what was unmixed, as it was given.
+        spectra: (bands, r) of the best fit.
+        abundances: (pixels, r) of the best fit, pixels row by row.
+        fits: every method's own factorization of the scaled image, under its short name.
+        best: the method with the lowest objective.
+        settings: what was asked for, as plain numbers and strings.
+    """
+
+    image: HyperspectralImage
+    spectra: Tensor
+    abundances: Tensor
+    fits: dict[str, Factorization]
+    best: str
+    settings: dict[str, Any]
+
+    @property
+    def maps(self) -> Tensor:
+        """(r, rows, cols) the abundances as images."""
+        return self.image.maps(self.abundances)
+
+    @property
+    def relative_error(self) -> float:
+        """``||Y - W H^T|| / ||Y||`` of the best fit."""
+        return self.fits[self.best].relative_error
+
+    @property
+    def report(self) -> dict[str, dict[str, Any]]:
+        """How each method did, as plain numbers under its short name.
+
+        Seconds are wall-clock time from the common start on, checks included.
+        """
+        return {
+            method: {
+                "seconds": fit.seconds,
+                "objective": fit.objective,
+                "relative_error": fit.relative_error,
+                "kkt": fit.kkt,
+                "iterations": fit.n_iter,
+                "converged": fit.converged,
+            }
+            for method, fit in self.fits.items()
+        }
+
+    def plot_spectra(self) -> Figure:
+        """The endmembers over the wavelength."""
+        return spectra(
+            self.spectra,
+            self.image.wavelengths,
+            self.image.unit,
+            title=self._title("endmember spectra"),
+        )
+
+    def plot_maps(self) -> Figure:
+        """The abundances, one picture a component, from 0 to 1."""
+        return abundance_maps(self.maps, title=self._title("abundances"), limits=(0, 1))
+
+    def plot_convergence(self) -> Figure:
+        """Objective and KKT residual of every method over its seconds."""
+        return convergence(
+            {LABELS.get(name, name): fit.history for name, fit in self.fits.items()},
+            x="seconds",
+            title=self._title("convergence"),
+            tol=self.settings["tol"] or None,
+        )
+
+    def write(self, out: str | Path) -> tuple[Path, ...]:
+        """Write three figures and the factors, all of them or, on failure, none.
+
+        ``factors.npz`` holds ``spectra`` (bands, r), ``abundances`` (pixels, r), ``shape`` (rows,
+        cols, bands), ``wavelengths`` (bands,) where they are known, for each method
+        ``history_<method>`` (checks, 4) with columns iteration, seconds, objective and KKT
+        residual, and ``settings``, a JSON text that has the report of each method too.
+
+        Args:
+            out: a folder, made where it is missing; files of other names in it stay.
+
+        Returns:
+            the paths written, in the order of `FILES`.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        figures = (self.plot_spectra(), self.plot_maps(), self.plot_convergence())
+        with written_together(out, FILES) as folder:
+            for figure, name in zip(figures, FILES, strict=False):
+                save(figure, folder / name)
+            self._save_factors(folder / FILES[-1])
+        return tuple(Path(out) / name for name in FILES)
+
+    def _title(self, what: str) -> str:
+        return f"{self.image.name}: {what}" if self.image.name else what
+
+    def _save_factors(self, path: Path) -> None:
+        settings = {
+            **self.settings,
+            "image": self.image.name,
+            "wavelength_unit": self.image.unit,
+            "best": self.best,
+            "methods": self.report,
+        }
+        arrays = {f"history_{name}": np.array(fit.history) for name, fit in self.fits.items()}
+        if self.image.wavelengths is not None:
+            arrays["wavelengths"] = self.image.wavelengths.cpu().numpy()
+        np.savez(
+            path,
+            allow_pickle=False,
+            spectra=self.spectra.cpu().numpy(),
+            abundances=self.abundances.cpu().numpy(),
+            shape=np.array(self.image.shape),
+            settings=np.array(json.dumps(settings)),
+            **arrays,
+        )
+
+
+def unmix(
+    image: HyperspectralImage,
+    rank: int,
+    method: str | Sequence[str] | None = None,
+    loss: str | float | Loss = "frobenius",
+    *,
+    init: str = "nndsvda",
+    max_iter: int = 500,
+    tol: float = 1e-5,
+    check_every: int = 10,
+    seed: int = 0,
+    callbacks: Callable[[str], Sequence[Callback]] = lambda method: (),
+) -> Unmixing:
+    """Unmix an image by several methods from one start, and keep the best.
+
+    ``min over W, H >= 0 of loss(W H^T, Y)``, with Y (bands, pixels) the image divided by its
+    largest value, W the spectra and H the abundances. For other losses than Frobenius the common
+    start is reached by 20 steps of MU, because mSOM converges from near only.
+
+    Args:
+        image: what to unmix; its device and dtype are those of the computation.
+        rank: the number of components.
+        method: one short name or several, as in `nmf`; None: "hals", "msom" and "mu" for Frobenius,
+            "msom" and "mu" for other losses.
+        loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
+        init: "random", "nndsvd", "nndsvda", "nndsvdar" or "spa".
+        max_iter: the largest number of iterations of each method.
+        tol: on the scale-free KKT residual.
+        check_every: iterations between two checks.
+        seed: of the random starts.
+        callbacks: called with the short name of each method, gives what watches its solve.
+
+    Returns:
+        an `Unmixing`.
+
+    Raises:
+        TypeError, ValueError: bad input, in one sentence, before any iteration.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.1
+
+    Example:
+        >>> from rlra_torch.datasets import mixture
+        >>> scene = mixture(m=30, n=48, rank=3)
+        >>> image = HyperspectralImage(scene.Y.mT.reshape(6, 8, 30))
+        >>> result = unmix(image, rank=3, method=["hals", "mu"])
+        >>> result.best, tuple(result.maps.shape), result.relative_error < 0.01
+        ('hals', (3, 6, 8), True)
+    """
+    loss = loss_named(loss)
+    methods = _methods(method, loss)
+    bad = image.cube.numel() - int(image.cube.isfinite().sum())
+    if bad:
+        raise ValueError(f"the image has {bad} values that are not finite; replace them first")
+    y = image.scaled().matrix.contiguous()
+    problem = Problem(y, NMF(), loss, (NonNegative(), NonNegative()))
+    for name in methods:
+        iteration_named(name, loss).check(problem)
+    start: Any = init
+    if not loss.quadratic:
+        warm = {"max_iter": WARM_STEPS, "check_every": WARM_STEPS, "tol": 0.0}
+        start = nmf(y, rank, loss, "mu", init=init, seed=seed, **warm).factors
+    shared = {"max_iter": max_iter, "tol": tol, "check_every": check_every}
+    fits = {
+        name: nmf(y, rank, loss, name, init=start, seed=seed, callbacks=callbacks(name), **shared)
+        for name in methods
+    }
+    best = min(fits, key=lambda name: fits[name].objective)
+    settings = {
+        "rank": rank,
+        "loss": repr(loss),
+        "init": init,
+        "seed": seed,
+        **shared,
+        "scale": float(image.cube.max()),
+        "dtype": str(y.dtype).removeprefix("torch."),
+        "device": str(y.device),
+    }
+    W, H = normalized(*fits[best].factors)
+    return Unmixing(image, W, H, fits, best, settings)
+
+
+def normalized(W: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
+    """The same product with columns of H of maximum 1, sorted by energy, largest first.
+
+    Args:
+        W: (*, m, r), nonnegative.
+        H: (*, n, r), nonnegative; a column that is zero stays so.
+
+    Returns:
+        W and H.
+
+    Example:
+        >>> import torch
+        >>> W, H = normalized(torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 4.0], [1.0, 0.0]]))
+        >>> W.tolist(), H.tolist()
+        ([[12.0, 2.0]], [[1.0, 1.0], [0.0, 0.5]])
+    """
+    largest = H.amax(-2, keepdim=True)
+    alive = largest > 0
+    W, H = W * largest, H / largest.where(alive, 1)
+    energy = W.square().sum(-2, keepdim=True) * H.square().sum(-2, keepdim=True)
+    order = energy.argsort(dim=-1, descending=True, stable=True)
+    return W.take_along_dim(order, -1), H.take_along_dim(order, -1)
+
+
+def _methods(method: str | Sequence[str] | None, loss: Loss) -> list[str]:
+    if method is None:
+        return ["hals", "msom", "mu"] if loss.quadratic else ["msom", "mu"]
+    names = [method] if isinstance(method, str) else list(dict.fromkeys(method))
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"method is a short name or several, such as 'hals', got {method!r}")
+    return names

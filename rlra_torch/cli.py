@@ -1,0 +1,301 @@
+"""The command line: ``rlra unmix`` and what comes after it.
+
+A subcommand is two functions, one that adds its parser and one that runs it, and an entry in
+``COMMANDS``. What is heavy to import is imported by the function that runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import torch
+
+    from .applications import Unmixing
+    from .solvers import ProgressBar
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: the arguments after the program's name; None: those of the process.
+
+    Returns:
+        the exit status: 0, 2 after bad input, 130 after Ctrl-C.
+
+    Example:
+        >>> main(["unmix", "--data", "nowhere.npy", "--rank", "2", "--out", "runs/nowhere"])
+        2
+    """
+    try:
+        arguments = _parser().parse_args(argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            arguments.run(arguments)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except KeyboardInterrupt:
+        return _fail("interrupted; files are written at the end only, all together", status=130)
+    except MemoryError:
+        return _fail("there is not enough memory for this data at this rank")
+    except OSError as error:
+        reason = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
+        return _fail(reason)
+    except (ImportError, TypeError, ValueError) as error:
+        return _fail(_as_options(str(error)))
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose help fits 80 columns and whose errors are one sentence."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(formatter_class=_formatter, allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"rlra: {message.removeprefix('argument ')}; see {self.prog} --help\n")
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    width = min(79, shutil.get_terminal_size().columns - 1)
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="rlra",
+        description="Regularized low-rank approximations in PyTorch.",
+        epilog="example:\n  rlra unmix --data indian_pines --rank 6 --out runs/indian_pines",
+    )
+    version = import_module(__package__ or "rlra_torch").__version__
+    parser.add_argument("--version", action="version", version=f"rlra {version}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in COMMANDS:
+        add(commands)
+    return parser
+
+
+def _add_unmix(commands: Any) -> None:  # noqa: ANN401
+    parser = commands.add_parser(
+        "unmix",
+        usage="rlra unmix --data DATA --rank RANK --out FOLDER [options]",
+        help="find the materials in a hyperspectral image, and where they are",
+        description=(
+            "Unmix a hyperspectral image: nonnegative spectra and abundance maps whose\n"
+            "products sum to it, by several methods from one start. Writes three figures\n"
+            "and the factors of the best fit."
+        ),
+        epilog=(
+            "examples:\n"
+            "  rlra unmix --data indian_pines --rank 6 --out runs/indian_pines\n"
+            "  rlra unmix --data scene.hdr --rank 4 --loss kl --method mu --out runs/scene"
+        ),
+    )
+    parser.set_defaults(run=_run_unmix)
+    data = parser.add_argument_group("data and results")
+    data.add_argument(
+        "--data",
+        required=True,
+        help="indian_pines, or a file of rows x cols x bands: .npy, .mat, or an ENVI .hdr",
+    )
+    data.add_argument("--variable", metavar="NAME", help="which variable of a .mat file")
+    data.add_argument(
+        "--clip-negative", action="store_true", help="set negative values to 0, not refuse them"
+    )
+    data.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
+    )
+    _add_fit(parser.add_argument_group("fit"))
+    _add_machine(parser.add_argument_group("machine and messages"))
+
+
+def _add_fit(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--rank", required=True, type=_count, help="number of components")
+    group.add_argument(
+        "--method",
+        nargs="+",
+        metavar="NAME",
+        help="among hals, msom, mu, fista, pg, active_set, als, burg "
+        "(default: hals msom mu for frobenius, msom mu for other losses)",
+    )
+    group.add_argument(
+        "--loss",
+        type=_loss,
+        default="frobenius",
+        help="frobenius, kl, is, or the number beta of a beta-divergence (default: frobenius)",
+    )
+    group.add_argument(
+        "--init",
+        default="nndsvda",
+        metavar="NAME",
+        help="random, nndsvd, nndsvda, nndsvdar or spa (default: nndsvda)",
+    )
+    group.add_argument(
+        "--max-iter", type=_count, default=500, metavar="N", help="default: %(default)s"
+    )
+    group.add_argument(
+        "--tol",
+        type=float,
+        default=1e-5,
+        metavar="X",
+        help="on the scale-free KKT residual (default: %(default)s)",
+    )
+    group.add_argument(
+        "--check-every",
+        type=_count,
+        default=10,
+        metavar="N",
+        help="iterations between two checks (default: %(default)s)",
+    )
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of random starts (default: %(default)s)"
+    )
+
+
+def _add_machine(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="float32 (default) or float64",
+        metavar="TYPE",
+    )
+    said = group.add_mutually_exclusive_group()
+    said.add_argument("--json", action="store_true", help="print the results as JSON")
+    said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+
+
+def _run_unmix(arguments: argparse.Namespace) -> None:
+    from dataclasses import replace
+
+    import torch
+
+    from .applications.output import check_writable
+    from .applications.unmixing import FILES, unmix
+    from .datasets import load_image
+    from .solvers import ProgressBar
+
+    check_writable(arguments.out, FILES)
+    device = _device(arguments.device)
+    dtype = getattr(torch, arguments.dtype)
+    image = load_image(arguments.data, arguments.variable, arguments.clip_negative, dtype)
+    bars: list[ProgressBar] = []
+
+    def watch(method: str) -> list[ProgressBar]:
+        if not arguments.quiet:
+            bars.append(ProgressBar(arguments.max_iter, method))
+        return bars[len(bars) - 1 :]
+
+    try:
+        result = unmix(
+            replace(image, cube=image.cube.to(device)),
+            arguments.rank,
+            arguments.method,
+            arguments.loss,
+            init=arguments.init,
+            max_iter=arguments.max_iter,
+            tol=arguments.tol,
+            check_every=arguments.check_every,
+            seed=arguments.seed,
+            callbacks=watch,
+        )
+    except torch.OutOfMemoryError as error:
+        raise MemoryError from error
+    finally:
+        # A bar left running hides the cursor of the terminal.
+        for bar in bars:
+            bar.bars.stop()
+    written = [str(path) for path in result.write(arguments.out)]
+    if arguments.json:
+        print(json.dumps({"best": result.best, "methods": result.report, "files": written}))
+    elif not arguments.quiet:
+        _print_table(result)
+        print("\n".join(written))
+
+
+def _print_table(result: Unmixing) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from .applications.unmixing import LABELS
+
+    rows, cols, bands = result.image.shape
+    rank, loss = result.settings["rank"], result.settings["loss"]
+    table = Table(
+        title=f"{result.image.name}: {rows} x {cols} pixels, {bands} bands; rank {rank}, {loss}",
+        caption=f"lowest objective, written below: {LABELS.get(result.best, result.best)}",
+        caption_justify="left",
+    )
+    table.add_column("method")
+    for heading in ("seconds", "relative error", "KKT", "iterations", "converged"):
+        table.add_column(heading, justify="right")
+    for method, row in result.report.items():
+        table.add_row(
+            LABELS.get(method, method),
+            f"{row['seconds']:.2f}",
+            f"{row['relative_error']:.5f}",
+            f"{row['kkt']:.1e}",
+            str(row["iterations"]),
+            "yes" if row["converged"] else "no",
+        )
+    Console().print(table)
+
+
+def _device(name: str) -> torch.device:
+    import torch
+
+    try:
+        device = torch.device(name)
+        # Reading a value back: a device may be known by name and still hold no data.
+        torch.zeros(1, device=device).item()
+    except (AssertionError, NotImplementedError, RuntimeError):
+        raise ValueError(
+            f"device {name!r} cannot be used on this machine; leave --device out for the CPU"
+        ) from None
+    return device
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[0-9]+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs an integer of at least 1, got {text}")
+    return int(text)
+
+
+def _loss(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _as_options(message: str) -> str:
+    """The sentence with the Python arguments that it advises written as options."""
+    advice = r'(?<= )(clip_negative|init|variable)=(?:True|"(\w+)")?'
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found.groups()
+        return f"--{name.replace('_', '-')}" + (f" {value}" if value else "")
+
+    return re.sub(advice, option, message)
+
+
+def _fail(sentence: str, status: int = 2) -> int:
+    print(f"rlra: {' '.join(sentence.split())}", file=sys.stderr)
+    return status
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401
+    _fail(f"warning: {message}")
+
+
+COMMANDS = (_add_unmix,)

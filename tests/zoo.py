@@ -1,0 +1,246 @@
+"""One of everything: a new class gets one line here, and its conformance tests come free."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from rlra_torch.iterations import (
+    FISTA,
+    HALS,
+    MSOM,
+    MU,
+    SOM,
+    ActiveSet,
+    Alternating,
+    BlockIteration,
+    BurgMirrorDescent,
+    Counted,
+    Extrapolated,
+    Iteration,
+    ProjectedGradient,
+    ProjectedLeastSquares,
+    Repeat,
+)
+from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
+from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Sensed, Tucker
+from rlra_torch.operators import Dense
+from rlra_torch.problem import Problem
+from rlra_torch.regularizers import (
+    L1,
+    Box,
+    ElasticNet,
+    Free,
+    Group,
+    KSparse,
+    LowerBound,
+    NonNegative,
+    Regularizer,
+    Ridge,
+    Simplex,
+    UnitNorm,
+)
+
+
+def uniform(generator: torch.Generator, *shape: int, low: float = 0.0, high: float = 1.0) -> Tensor:
+    unit = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
+    return low + (high - low) * unit
+
+
+def normal(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator, dtype=torch.float64, device=generator.device)
+
+
+# --- Losses ------------------------------------------------------------------------------------
+
+
+class LossCase(NamedTuple):
+    make: Callable[[], Loss]
+    convex: bool = True  # in the prediction: `curvature` is then the second derivative
+    zeros: bool = True  # the data may hold zeros
+
+
+def _beta(beta: float) -> LossCase:
+    return LossCase(partial(BetaDivergence, beta), convex=1 <= beta <= 2, zeros=beta > 0)
+
+
+LOSSES = {
+    "frobenius": LossCase(Frobenius),
+    "kl": LossCase(KullbackLeibler),
+    "is": LossCase(ItakuraSaito, convex=False, zeros=False),
+    "beta=-0.5": _beta(-0.5),
+    "beta=0.5": _beta(0.5),
+    "beta=1.3": _beta(1.3),
+    "beta=1.5": _beta(1.5),
+    "beta=2.5": _beta(2.5),
+    "beta=3": _beta(3.0),
+}
+
+
+# --- Regularizers ------------------------------------------------------------------------------
+
+
+def _stays(x: Tensor) -> Tensor:
+    return x
+
+
+def _positive(x: Tensor) -> Tensor:
+    return x.clamp_min(0)
+
+
+def _onto_simplex(x: Tensor, dim: int) -> Tensor:
+    x = x.clamp_min(0) + (x.amax(dim, keepdim=True) <= 0)
+    return x / x.sum(dim, keepdim=True)
+
+
+def _onto_sphere(x: Tensor, dim: int) -> Tensor:
+    return x / x.norm(dim=dim, keepdim=True)
+
+
+def _onto_sparse(x: Tensor, k: int, dim: int) -> Tensor:
+    smallest_kept = x.abs().sort(dim, descending=True).values.narrow(dim, k - 1, 1)
+    return torch.where(x.abs() >= smallest_kept, x, 0)
+
+
+class RegularizerCase(NamedTuple):
+    make: Callable[[], Regularizer]
+    onto: Callable[[Tensor], Tensor] = _stays  # a map onto its set that is not its prox
+
+
+def _net(lower: float, upper: float) -> Callable[[Tensor], Tensor]:
+    return lambda x: x.clamp(lower, upper)
+
+
+REGULARIZERS = {
+    "free": RegularizerCase(Free),
+    "nonnegative": RegularizerCase(NonNegative, _positive),
+    "nonnegative l1": RegularizerCase(lambda: NonNegative(l1=0.3), _positive),
+    "nonnegative ridge": RegularizerCase(lambda: NonNegative(ridge=0.4), _positive),
+    "nonnegative elastic": RegularizerCase(lambda: NonNegative(0.2, 0.5), _positive),
+    "l1": RegularizerCase(lambda: L1(0.3)),
+    "ridge": RegularizerCase(lambda: Ridge(0.4)),
+    "elastic net": RegularizerCase(lambda: ElasticNet(0.2, 0.5, -0.4, 0.6), _net(-0.4, 0.6)),
+    "lower bound": RegularizerCase(lambda: LowerBound(0.2), _net(0.2, torch.inf)),
+    "box": RegularizerCase(lambda: Box(0.0, 0.8), _net(0.0, 0.8)),
+    "simplex of rows": RegularizerCase(Simplex, lambda x: _onto_simplex(x, -1)),
+    "simplex of columns": RegularizerCase(
+        lambda: Simplex(2.0, dim=-2), lambda x: 2 * _onto_simplex(x, -2)
+    ),
+    "unit columns": RegularizerCase(UnitNorm, lambda x: _onto_sphere(x, -2)),
+    "unit nonnegative columns": RegularizerCase(
+        lambda: UnitNorm(nonnegative=True), lambda x: _onto_sphere(x.abs(), -2)
+    ),
+    "unit rows": RegularizerCase(lambda: UnitNorm(dim=-1), lambda x: _onto_sphere(x, -1)),
+    "sparse columns": RegularizerCase(lambda: KSparse(2), lambda x: _onto_sparse(x, 2, -2)),
+    "sparse nonnegative rows": RegularizerCase(
+        lambda: KSparse(2, True, dim=-1), lambda x: _onto_sparse(x.clamp_min(0), 2, -1)
+    ),
+    "group of columns": RegularizerCase(lambda: Group(0.3)),
+    "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+}
+ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
+SPLITS = (*ELASTIC, "lower bound", "box", "group of columns", "group of nonnegative rows")
+ROWWISE = tuple(name for name, case in REGULARIZERS.items() if -1 in case.make().couples)
+
+
+# --- Models ------------------------------------------------------------------------------------
+
+
+class ModelCase(NamedTuple):
+    make: Callable[[], Model]
+    shapes: tuple[tuple[int, ...], ...]
+
+    def factors(self, generator: torch.Generator, batch: tuple[int, ...] = ()) -> Factors:
+        return tuple(uniform(generator, *batch, *shape, low=0.2) for shape in self.shapes)
+
+
+def _sensed() -> Model:
+    matrix = uniform(torch.Generator().manual_seed(7), 6, 5)
+    return Sensed(NMF(), Dense(matrix))
+
+
+MODELS = {
+    "nmf": ModelCase(NMF, ((5, 3), (4, 3))),
+    "cp": ModelCase(partial(CP, 3), ((4, 2), (3, 2), (5, 2))),
+    "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
+    "parafac2": ModelCase(partial(Multilinear, "ir,kr,kjr->ijk"), ((4, 2), (3, 2), (3, 5, 2))),
+    "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 3), (3, 2), (5, 2))),
+    "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
+}
+EQUATIONS = tuple(name for name, case in MODELS.items() if isinstance(case.make(), Multilinear))
+
+
+# --- Iterations --------------------------------------------------------------------------------
+
+
+class IterationCase(NamedTuple):
+    make: Callable[[], BlockIteration]
+    losses: tuple[str, ...] = ("frobenius",)
+    regs: tuple[str, ...] = ("nonnegative",)
+    descends: tuple[str, ...] = ()  # the losses for which the objective never rises
+    unconvex: bool = False  # ... with regularizers that are not convex too
+    gram: bool = False  # it needs a least-squares block
+    ordered: bool = False  # it treats one component after the other
+
+
+LEAST_SQUARES = ("frobenius",)
+EVERY_LOSS = tuple(LOSSES)
+EVERY_REG = tuple(REGULARIZERS)
+BLOCK_ITERATIONS = {
+    "mu": IterationCase(MU, EVERY_LOSS, SPLITS, EVERY_LOSS),
+    "hals": IterationCase(
+        HALS,
+        regs=tuple(name for name in REGULARIZERS if name not in ROWWISE),
+        descends=LEAST_SQUARES,
+        unconvex=True,
+        gram=True,
+        ordered=True,
+    ),
+    "msom": IterationCase(MSOM, EVERY_LOSS, EVERY_REG, LEAST_SQUARES),
+    "msom gamma=1": IterationCase(
+        lambda: MSOM(1.0), LEAST_SQUARES, EVERY_REG, LEAST_SQUARES, unconvex=True
+    ),
+    "som u=x": IterationCase(
+        lambda: SOM(_stays, 1.0), ("frobenius", "kl"), ELASTIC, LEAST_SQUARES
+    ),
+    "projected gradient": IterationCase(
+        ProjectedGradient, regs=EVERY_REG, descends=LEAST_SQUARES, unconvex=True
+    ),
+    "projected gradient gamma=1.9": IterationCase(
+        lambda: ProjectedGradient(1.9), regs=EVERY_REG, descends=LEAST_SQUARES
+    ),
+    "fista": IterationCase(FISTA, regs=EVERY_REG),
+    "active set": IterationCase(
+        lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
+    ),
+    "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
+    "projected least squares": IterationCase(ProjectedLeastSquares, regs=EVERY_REG, gram=True),
+}
+ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
+    name: (lambda case=case: Alternating(case.make()), case.losses)
+    for name, case in BLOCK_ITERATIONS.items()
+} | {
+    "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
+    "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
+    "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
+}
+
+
+def example(
+    generator: torch.Generator,
+    model: str = "nmf",
+    loss: str = "frobenius",
+    reg: str = "nonnegative",
+    batch: tuple[int, ...] = (),
+) -> tuple[Problem, Factors]:
+    """Noisy data of a model, and where to start: positive, since every loss takes that."""
+    case, device = MODELS[model], generator.device
+    clean = case.make().to(device)(case.factors(generator, batch))
+    y = clean * uniform(generator, *clean.shape, low=0.3, high=1.7)
+    regs = [REGULARIZERS[reg].make().to(device) for _ in case.shapes]
+    problem = Problem(y, case.make().to(device), LOSSES[loss].make(), regs)
+    return problem, case.factors(generator, batch)

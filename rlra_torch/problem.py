@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from .blocks import Block, DivergenceBlock, QuadraticBlock
 from .functional.einsum import Layout
@@ -54,6 +54,7 @@ class Problem:
     free: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        _check_parts(self)
         count = len(self.model.factor_ndims)
         if len(self.regs) != count:
             raise ValueError(
@@ -73,10 +74,10 @@ class Problem:
             # What is not observed must not matter, whatever the loss makes of it: 0 * inf is NaN.
             seen = torch.where(self.weights > 0, self.y, 1)
             object.__setattr__(self, "y", seen)
-        free = tuple(range(count)) if self.free is None else tuple(self.free)
-        if not free or any(n not in range(count) for n in free):
+        free = tuple(range(count)) if self.free is None else self.free
+        if not isinstance(free, (list, tuple)) or not free or set(free) - set(range(count)):
             raise ValueError(f"free factors must be among 0..{count - 1}, got {free}")
-        object.__setattr__(self, "free", free)
+        object.__setattr__(self, "free", tuple(free))
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -185,6 +186,8 @@ class Problem:
             ValueError: shapes or values that do not fit.
         """
         for name, x in [("the data", self.y), *((f"factor {n}", x) for n, x in enumerate(factors))]:
+            if not isinstance(x, Tensor):
+                raise TypeError(f"{name} must be a torch tensor, got {type(x).__name__}")
             if not x.is_floating_point():
                 raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
             if x.dtype != self.y.dtype or x.device != self.y.device:
@@ -198,6 +201,7 @@ class Problem:
                 bad = int((~x.isfinite()).sum())
                 raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
         self.model.check(factors, self.y)
+        _check_companions(self)
         for n in self.order:
             lead = factors[n].shape[: factors[n].ndim - self.model.factor_ndims[n]]
             if lead != self.batch_shape:
@@ -212,8 +216,13 @@ class Problem:
                 f"{type(self.loss).__name__} cannot take this data: {wrong}; "
                 "clip the data, mask those entries, or use Frobenius"
             )
-        if self.loss.nonnegative and any(bool((x < 0).any()) for x in factors):
-            raise ValueError(f"{type(self.loss).__name__} needs nonnegative factors")
+        for n, x in enumerate(factors):
+            negative = int((x < 0).sum()) if self.loss.nonnegative else 0
+            if negative:
+                raise ValueError(
+                    f"{type(self.loss).__name__} needs nonnegative factors but factor {n} has "
+                    f"{negative} negative entries; clip them, or use Frobenius"
+                )
 
     def freeze(self, *frozen: int) -> Problem:
         """The same problem with some factors held fixed."""
@@ -256,6 +265,42 @@ class Problem:
                 powers[degree] = powers.get(degree, 0.0) + value
             found.append(best_scale(powers, log_weight))
         return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)
+
+
+def _check_parts(problem: Problem) -> None:
+    """Check the kinds of what a problem is made of, and that the weights lie with the data."""
+    y, weights = problem.y, problem.weights
+    if not isinstance(problem.regs, (list, tuple, nn.ModuleList)):
+        raise TypeError(f"regs must be a list of regularizers, got {type(problem.regs).__name__}")
+    parts = [("data", y, Tensor), ("model", problem.model, Model), ("loss", problem.loss, Loss)]
+    parts += [("regularizer", reg, Regularizer) for reg in problem.regs]
+    for name, part, kind in parts if weights is None else [*parts, ("weights", weights, Tensor)]:
+        if not isinstance(part, kind):
+            raise TypeError(
+                f"the {name} of a Problem must be a {kind.__name__}, got {type(part).__name__}"
+            )
+    if weights is not None and (weights.dtype != y.dtype or weights.device != y.device):
+        raise TypeError(
+            f"the weights are {weights.dtype} on {weights.device} but the data is {y.dtype} on "
+            f"{y.device}; convert one"
+        )
+
+
+def _check_companions(problem: Problem) -> None:
+    """Check the values of the weights, and that tensors in regularizers match the data."""
+    y, weights = problem.y, problem.weights
+    if weights is not None and not bool(((weights >= 0) & weights.isfinite()).all()):
+        raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
+    if weights is not None and not bool((weights > 0).any()):
+        raise ValueError("no entry is observed: all weights are zero")
+    for n, reg in enumerate(problem.regs):
+        for name, x in (*reg.named_parameters(), *reg.named_buffers()):
+            alike = x.dtype == y.dtype and x.device == y.device
+            if x.ndim and x.is_floating_point() and not alike:
+                raise TypeError(
+                    f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
+                    f"data is {y.dtype} on {y.device}; convert one"
+                )
 
 
 class Packed(Regularizer):

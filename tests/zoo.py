@@ -169,6 +169,7 @@ MODELS = {
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
     "parafac2": ModelCase(partial(Multilinear, "ir,kr,kjr->ijk"), ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 3), (3, 2), (5, 2))),
+    "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
 }
 EQUATIONS = tuple(name for name, case in MODELS.items() if isinstance(case.make(), Multilinear))

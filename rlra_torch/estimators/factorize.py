@@ -52,14 +52,15 @@ def nmf(
     """Nonnegative matrix factorization, ``min loss(W H^T, Y) + reg(W) + reg(H)``.
 
     Args:
-        Y: (*, m, n) data, leading dimensions for independent problems: a NumPy array, a SciPy sparse
-            matrix or a torch tensor on any device; NaN marks a missing entry.
+        Y: (*, m, n) data, leading dimensions for independent problems: a NumPy array, a SciPy
+            sparse matrix or a torch tensor on any device; NaN marks a missing entry.
         rank: the number of components, at least 1.
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
         iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
             "active_set", "als", "burg", or an `Iteration`.
         init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
-            where the rank allows, else "random". Named starts are scaled to the data.
+            where the rank allows, else "random". Named starts are made feasible and scaled to the
+            data; factors are used as they are.
         regs: a regularizer for W and one for H; None: nonnegative.
         weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry.
         max_iter: the largest number of iterations.
@@ -130,7 +131,8 @@ def cp(
     """Canonical polyadic decomposition, nonnegative unless ``regs`` say otherwise.
 
     Args:
-        T: a tensor of order 2 or more, (n_1, ..., n_d), as `nmf` takes it; NaN marks a missing entry.
+        T: a tensor of order 2 or more, (n_1, ..., n_d), of a kind that `nmf` takes; NaN marks a
+            missing entry.
         rank: the number of components, at least 1.
         loss, iteration, regs, weights, max_iter, tol, check_every, seed, callbacks, resume: as in
             `nmf`, with one regularizer per mode.

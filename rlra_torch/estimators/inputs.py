@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..losses import Loss
 from ..models import Factors
@@ -88,7 +88,7 @@ def weights_like(weights: Array, y: Tensor) -> Tensor:
     if isinstance(weights, np.ndarray) and weights.dtype == bool:
         weights = torch.from_numpy(np.require(weights, requirements=["C", "W", "E"]))
     if not isinstance(weights, Tensor) or weights.dtype != torch.bool:
-        return like(weights, "weights (real or boolean)", y)
+        return like(weights, "weights", y)
     if weights.device != y.device:
         raise TypeError(f"the mask is on {weights.device} but the data is on {y.device}; move one")
     return weights
@@ -140,7 +140,7 @@ def check_regs(regs: Sequence[Regularizer]) -> list[Regularizer]:
     Raises:
         TypeError: not a list or a tuple of regularizers.
     """
-    if not isinstance(regs, (list, tuple)):
+    if not isinstance(regs, (list, tuple, nn.ModuleList)):
         raise TypeError(f"regs must be a list with one regularizer per factor, got {kind_of(regs)}")
     for n, reg in enumerate(regs):
         if not isinstance(reg, Regularizer):

@@ -131,7 +131,8 @@ def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
     if init == "random":
         return random_factors([(*lead, m, rank), (*lead, n, rank)], y, seed)
     if init in ("nndsvd", "nndsvda", "nndsvdar"):
-        return nndsvd(y, rank, init, seed)
+        # It is for nonnegative data, and the nonnegative part is what such factors can explain.
+        return nndsvd(y.clamp_min(0), rank, init, seed)
     if init == "spa":
         return spa(y, rank)
     raise ValueError(

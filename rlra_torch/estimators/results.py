@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -19,6 +19,9 @@ from ..plots import convergence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+_MEASURED = ("converged", "n_iter", "relative_error")
 
 
 class Check(NamedTuple):
@@ -91,7 +94,7 @@ class Factorization:
         ]
         return "\n".join(textwrap.fill(line, 80, subsequent_indent=" " * 18) for line in lines)
 
-    def plot(self, x: str = "seconds") -> Figure:
+    def plot(self, x: Literal["iteration", "seconds"] = "seconds") -> Figure:
         """The objective and the KKT residual against time or iterations.
 
         Args:
@@ -115,27 +118,25 @@ class Factorization:
 
         Raises:
             ValueError: another ending.
+            FileNotFoundError: there is no such folder.
         """
         path = _npz(path)
-        arrays = {f"factor_{n}": _array(x) for n, x in enumerate(self.factors)}
-        columns = {
+        if not path.parent.is_dir():
+            raise FileNotFoundError(f"no folder {path.parent} to save {path.name} in")
+        arrays: dict[str, Any] = {f"factor_{n}": _array(x) for n, x in enumerate(self.factors)}
+        columns: dict[str, Any] = {
             f"history_{k}": np.array([_array(v) for v in column])
             for k, column in zip(Check._fields, zip(*self.history, strict=True), strict=True)
         }
         meta = {"description": self.description, "torch": isinstance(self.factors[0], Tensor)}
         partial = path.with_name(path.name + ".partial")
-        with open(partial, "wb") as file:
-            np.savez(
-                file,
-                allow_pickle=False,
-                meta=json.dumps(meta),
-                converged=_array(self.converged),
-                n_iter=_array(self.n_iter),
-                relative_error=_array(self.relative_error),
-                **arrays,
-                **columns,
-            )
-        os.replace(partial, path)
+        arrays |= {name: _array(getattr(self, name)) for name in _MEASURED}
+        try:
+            with open(partial, "wb") as file:
+                np.savez(file, meta=np.array(json.dumps(meta)), **arrays, **columns)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | Path) -> Factorization:
@@ -152,7 +153,8 @@ class Factorization:
         if not path.is_file():
             raise FileNotFoundError(f"no file at {path}")
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # np.load leaves a file that it opened itself open where it is damaged.
+            with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
                 meta = json.loads(str(file["meta"]))
                 count = sum(name.startswith("factor_") for name in file.files)
                 wrap: Callable[[np.ndarray], Any] = torch.from_numpy if meta["torch"] else _same
@@ -163,10 +165,8 @@ class Factorization:
                         Check(int(i), float(s), plain(o), plain(k))
                         for i, s, o, k in zip(*columns, strict=True)
                     ),
-                    plain(file["converged"]),
-                    plain(file["n_iter"]),
-                    plain(file["relative_error"]),
-                    meta["description"],
+                    description=meta["description"],
+                    **{name: plain(file[name]) for name in _MEASURED},
                 )
         except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is not a saved factorization, or it is damaged") from error

@@ -6,6 +6,7 @@ import string
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -153,6 +154,37 @@ class Equation:
 
     def _others(self, n: int) -> tuple[str, ...]:
         return self.inputs[:n] + self.inputs[n + 1 :]
+
+
+def contract(equation: str, *operands: Tensor) -> Tensor:
+    """`torch.einsum`, but one plain matrix product where two operands allow it.
+
+    The batched product that einsum always takes is about twice as slow on a CPU when one operand is
+    thin, as a factor is beside the data.
+
+    Args:
+        equation: with an ellipsis in front of each term.
+        operands: the tensors.
+
+    Example:
+        >>> import torch
+        >>> contract("...ij,...jr->...ri", torch.ones(2, 3), torch.ones(3, 1))
+        tensor([[3., 3.]])
+    """
+    left, _, output = equation.replace("...", "").partition("->")
+    terms = left.split(",")
+    plain = all(len(t) == x.ndim for t, x in zip(terms, operands, strict=True))
+    if len(terms) == 2 and plain:
+        (first, second), (a, b) = terms, operands
+        summed = [letter for letter in first if letter in second]
+        free = ["".join(x for x in term if x not in summed) for term in terms]
+        ordered = output in (free[0] + free[1], free[1] + free[0])
+        if ordered and summed:
+            if output != free[0] + free[1]:
+                first, second, a, b = second, first, b, a
+            dims = [first.index(x) for x in summed], [second.index(x) for x in summed]
+            return torch.tensordot(a, b, dims=dims)
+    return torch.einsum(equation, *operands)
 
 
 def _terms(operands: tuple[str, ...], result: str) -> str:

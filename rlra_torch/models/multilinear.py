@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import string
 
-import torch
 from torch import Tensor
 
-from ..functional.einsum import Equation, Layout
+from ..functional.einsum import Equation, Layout, contract
 from .base import Factors, Model
 
 
@@ -28,6 +27,7 @@ class Multilinear(Model):
         | Cohen, Regularized low-rank approximations (HDR, 2026), chapter 6
 
     Example:
+        >>> import torch
         >>> model = Multilinear("ir,jr->ij")
         >>> w, h = torch.rand(4, 2), torch.rand(3, 2)
         >>> torch.allclose(model((w, h)), w @ h.T)
@@ -48,7 +48,7 @@ class Multilinear(Model):
         Args:
             factors: one tensor per operand, ``(*, ...)``.
         """
-        return torch.einsum(self.equation.forward, *factors)
+        return contract(self.equation.forward, *factors)
 
     def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
         """The matricized product with all factors but ``n`` (for CP: the MTTKRP).
@@ -61,7 +61,7 @@ class Multilinear(Model):
         Returns:
             shaped like factor ``n``, its columns contiguous in memory.
         """
-        found = torch.einsum(self.equation.adjoint(n), residual, *self._others(factors, n))
+        found = contract(self.equation.adjoint(n), residual, *self._others(factors, n))
         batch, rows, rank = self.equation.roles(n)
         stored = batch + rank + rows
         lead = found.ndim - len(stored)
@@ -88,7 +88,7 @@ class Multilinear(Model):
         others = self._others(factors, n)
         equation = self.equation.gram(n, weighted=weights is not None)
         first = () if weights is None else (weights,)
-        found = torch.einsum(equation, *first, *others, *others)
+        found = contract(equation, *first, *others, *others)
         batch, rows, rank = self.equation.roles(n)
         kept = found.ndim - 2 * len(rank)
         size = found.shape[kept : kept + len(rank)].numel()
@@ -100,13 +100,13 @@ class Multilinear(Model):
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         """The diagonal of the gram, ``(*, batch, 1, rank)``."""
         others = self._others(factors, n)
-        found = torch.einsum(self.equation.gram(n, diagonal=True), *others, *others)
+        found = contract(self.equation.gram(n, diagonal=True), *others, *others)
         rank = len(self.equation.roles(n)[2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:
         """The sums of the prediction per unit of each column, ``(*, batch, 1, rank)``."""
-        found = torch.einsum(self.equation.sums(n), *self._others(factors, n))
+        found = contract(self.equation.sums(n), *self._others(factors, n))
         rank = len(self.equation.roles(n)[2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
@@ -149,6 +149,7 @@ class CP(Multilinear):
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.2
 
     Example:
+        >>> import torch
         >>> CP(3)((torch.ones(2, 1), torch.ones(3, 1), torch.ones(4, 1))).shape
         torch.Size([2, 3, 4])
     """
@@ -169,6 +170,7 @@ class NMF(CP):
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.1
 
     Example:
+        >>> import torch
         >>> NMF()((torch.ones(2, 1), torch.ones(3, 1))).shape
         torch.Size([2, 3])
     """
@@ -187,6 +189,7 @@ class Tucker(Multilinear):
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.3
 
     Example:
+        >>> import torch
         >>> u = torch.ones(4, 2)
         >>> Tucker(3)((u, u, u, torch.ones(2, 2, 2))).shape
         torch.Size([4, 4, 4])

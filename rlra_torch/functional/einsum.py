@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -171,20 +172,37 @@ def contract(equation: str, *operands: Tensor) -> Tensor:
         >>> contract("...ij,...jr->...ri", torch.ones(2, 3), torch.ones(3, 1))
         tensor([[3., 3.]])
     """
+    plan = _product(equation)
+    if plan is not None and all(
+        x.ndim == size for x, size in zip(operands, plan.sizes, strict=True)
+    ):
+        first, second = operands[plan.order], operands[1 - plan.order]
+        return torch.tensordot(first, second, dims=plan.dims)
+    return torch.einsum(equation, *operands)
+
+
+class _Product(NamedTuple):
+    """How two operands without leading dimensions become one matrix product."""
+
+    order: int
+    dims: tuple[list[int], list[int]]
+    sizes: tuple[int, int]
+
+
+@lru_cache(maxsize=256)
+def _product(equation: str) -> _Product | None:
     left, _, output = equation.replace("...", "").partition("->")
     terms = left.split(",")
-    plain = all(len(t) == x.ndim for t, x in zip(terms, operands, strict=True))
-    if len(terms) == 2 and plain:
-        (first, second), (a, b) = terms, operands
-        summed = [letter for letter in first if letter in second]
-        free = ["".join(x for x in term if x not in summed) for term in terms]
-        ordered = output in (free[0] + free[1], free[1] + free[0])
-        if ordered and summed:
-            if output != free[0] + free[1]:
-                first, second, a, b = second, first, b, a
-            dims = [first.index(x) for x in summed], [second.index(x) for x in summed]
-            return torch.tensordot(a, b, dims=dims)
-    return torch.einsum(equation, *operands)
+    if len(terms) != 2:
+        return None
+    summed = [a for a in terms[0] if a in terms[1]]
+    free = ["".join(a for a in term if a not in summed) for term in terms]
+    if not summed or output not in (free[0] + free[1], free[1] + free[0]):
+        return None
+    order = int(output != free[0] + free[1])
+    first, second = terms[order], terms[1 - order]
+    dims = [first.index(a) for a in summed], [second.index(a) for a in summed]
+    return _Product(order, dims, (len(terms[0]), len(terms[1])))
 
 
 def _terms(operands: tuple[str, ...], result: str) -> str:

@@ -4,8 +4,9 @@ For ``f(x) = <x, x G> / 2 - <x, C> + l1 |x| + l2 x^2 / 2`` on an interval, colum
 
     x_q <- clip(soft(c_q - sum_{p != q} x_p G_pq, l1_q) / (G_qq + l2_q), lower, upper)
 
-The operator works in place on columns that lie together in memory; its backward differentiates the
-plain version below, which is also the reference in the tests.
+Columns with ``G_qq + l2_q = 0`` stay as they are, or go to the lower bound if something pushes them
+there. The plane case works in place on columns that lie together in memory; its backward
+differentiates the plain version, which is also the reference in the tests.
 """
 
 from __future__ import annotations
@@ -42,93 +43,101 @@ def coordinate_sweeps(
         >>> coordinate_sweeps(torch.zeros(1, 2), g, c)
         tensor([[1., 0.]])
     """
-    l1, l2 = penalties
-    diagonal = gram.diagonal(dim1=-2, dim2=-1)
-    diagonal = diagonal if gram.ndim > x.ndim else diagonal.unsqueeze(-2)
-    curvature = diagonal if l2 is None else diagonal + l2
-    alive = curvature > 0
-    inverse = torch.where(alive, 1 / torch.where(alive, curvature, 1), 0)
-    # Divided by its curvature each column is one product and one clip; a dead column stays.
-    dead = x if l1 is None else torch.where(l1 > 0, 0, x)
-    target = torch.where(alive, cross * inverse, dead)
-    coupling = gram - torch.diag_embed(gram.diagonal(dim1=-2, dim2=-1))
-    threshold = target.new_zeros(()) if l1 is None else l1 * inverse
-    lower, upper = interval
-    if lower >= 0:
-        target, threshold = target - threshold, threshold.new_zeros(())
-    per_row = gram.ndim > x.ndim
-    if inverse.shape[-2] == 1 and not per_row:
-        coupling, inverse = coupling * inverse.mT, inverse.new_ones(())
-    arguments = (x, coupling, target, threshold, inverse)
-    if lower >= 0 and x.ndim == 2 and not per_row and inverse.ndim == 0:
-        return _plain_sweeps(x.mT, coupling, target.mT, lower, upper, sweeps).mT
-    return _reference(*arguments, lower, upper, sweeps)
+    (l1, l2), (lower, upper) = penalties, interval
+    if l2 is not None:
+        if l2.shape[:-1].numel() > 1:
+            l2 = l2.expand_as(x)
+            gram = gram if gram.ndim > x.ndim else gram.unsqueeze(-3)
+        else:
+            l2 = l2.reshape(-1)
+        gram = gram + torch.diag_embed(l2.expand(gram.shape[:-1]).to(gram.dtype))
+    if l1 is not None and lower >= 0:
+        cross, l1 = cross - l1, None
+    if lower >= 0 and x.ndim == 2 and gram.ndim == 2:
+        return plane_sweeps(x.mT, gram, cross.mT, lower, upper, sweeps).mT
+    return plain_sweeps(x, gram, cross, l1, interval, sweeps)
 
 
-def _reference(
+def plain_sweeps(
     x: Tensor,
-    coupling: Tensor,
-    target: Tensor,
-    threshold: Tensor,
-    inverse: Tensor,
-    lower: float,
-    upper: float,
+    gram: Tensor,
+    cross: Tensor,
+    l1: Tensor | None,
+    interval: tuple[float, float],
     sweeps: int,
 ) -> Tensor:
+    """The sweeps, out of place, for any leading dimensions: the reference of all kernels.
+
+    Args:
+        x, gram, cross, interval, sweeps: as in `coordinate_sweeps`.
+        l1: weight of the absolute value, or None.
+    """
+    lower, upper = interval
+    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    diagonal = diagonal if gram.ndim > x.ndim else diagonal.unsqueeze(-2)
     columns = list(x.unbind(-1))
-    threshold, inverse = threshold.expand_as(x), inverse.expand_as(x)
+    threshold = None if l1 is None else l1.expand_as(x)
     for _ in range(sweeps):
         for q in range(len(columns)):
-            row = coupling[..., q, :]
-            row = row if coupling.ndim > x.ndim else row.unsqueeze(-2)
-            new = target[..., q] - inverse[..., q] * (torch.stack(columns, -1) * row).sum(-1)
-            t = threshold[..., q]
-            columns[q] = (new - new.clamp(-t, t)).clamp(lower, upper)
+            row = gram[..., q, :]
+            row = row if gram.ndim > x.ndim else row.unsqueeze(-2)
+            curvature, pull = diagonal[..., q], cross[..., q]
+            alive = curvature > 0
+            goal = pull - (torch.stack(columns, -1) * row).sum(-1) + curvature * columns[q]
+            if threshold is not None:
+                t = threshold[..., q]
+                goal = goal - goal.clamp(-t, t)
+            idle = columns[q] if lower < 0 else torch.where(pull < 0, lower, columns[q])
+            new = torch.where(alive, goal / torch.where(alive, curvature, 1), idle)
+            columns[q] = new.clamp(lower, upper)
     return torch.stack(columns, -2).mT
 
 
-@torch.library.custom_op("rlra_torch::coordinate_sweeps", mutates_args=())
-def _plain_sweeps(
-    x: Tensor, coupling: Tensor, target: Tensor, lower: float, upper: float, sweeps: int
+@torch.library.custom_op("rlra_torch::plane_sweeps", mutates_args=())
+def plane_sweeps(
+    x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int
 ) -> Tensor:
-    """The two-dimensional case, rank-first: x and target (r, rows), coupling (r, r)."""
+    """One problem, rank-first: x and cross (r, rows), gram (r, r), ``lower >= 0``."""
+    return plain_sweeps(x.mT, gram, cross.mT, None, (lower, upper), sweeps).mT.contiguous()
+
+
+@plane_sweeps.register_kernel("cpu")
+def _(x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int) -> Tensor:
     x = x.clone(memory_format=torch.contiguous_format)
-    rows = list(x.unbind(0))
-    step = list(zip(rows, coupling.unbind(0), target.contiguous().unbind(0), strict=True))
+    rows, goals = x.unbind(0), cross.contiguous().unbind(0)
+    coupling, stacked = gram.clone().fill_diagonal_(0).unbind(0), x.mT
     buffer = torch.empty_like(rows[0])
-    stacked = x.mT
+    curvatures = gram.diagonal().tolist()
+    steps = list(zip(rows, goals, coupling, curvatures, strict=True))
     for _ in range(sweeps):
-        for row, weights, goal in step:
-            torch.addmv(goal, stacked, weights, alpha=-1, out=buffer)
-            torch.clamp(buffer, lower, upper, out=row)
+        for row, goal, weights, curvature in steps:
+            if curvature > 0:
+                scale = 1 / curvature
+                torch.addmv(goal, stacked, weights, beta=scale, alpha=-scale, out=buffer)
+                torch.clamp(buffer, lower, upper, out=row)
+            else:
+                row.copy_(torch.where(goal < 0, lower, row).clamp_(lower, upper))
     return x
 
 
-@_plain_sweeps.register_fake
-def _(
-    x: Tensor, coupling: Tensor, target: Tensor, lower: float, upper: float, sweeps: int
-) -> Tensor:
+@plane_sweeps.register_fake
+def _(x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int) -> Tensor:
     return torch.empty_like(x, memory_format=torch.contiguous_format)
 
 
 def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:
-    x, coupling, target, lower, upper, sweeps = inputs
-    ctx.save_for_backward(x, coupling, target)
-    ctx.settings = (lower, upper, sweeps)  # pyright: ignore[reportAttributeAccessIssue]
+    ctx.save_for_backward(*inputs[:3])
+    ctx.settings = inputs[3:]  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _backward(ctx: torch.autograd.function.FunctionCtx, grad: Tensor) -> tuple:
-    x, coupling, target = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
     lower, upper, sweeps = ctx.settings  # pyright: ignore[reportAttributeAccessIssue]
 
-    def plain(x: Tensor, coupling: Tensor, target: Tensor) -> Tensor:
-        zero, one = x.new_zeros(()), x.new_ones(())
-        out = _reference(x.mT, coupling, target.mT, zero, one, lower, upper, sweeps)
-        return out.mT
+    def plain(x: Tensor, gram: Tensor, cross: Tensor) -> Tensor:
+        return plain_sweeps(x.mT, gram, cross.mT, None, (lower, upper), sweeps).mT
 
-    return (*torch.func.vjp(plain, x, coupling, target)[1](grad), None, None, None)
+    saved = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+    return (*torch.func.vjp(plain, *saved)[1](grad), None, None, None)
 
 
-torch.library.register_autograd(
-    "rlra_torch::coordinate_sweeps", _backward, setup_context=_save
-)
+torch.library.register_autograd("rlra_torch::plane_sweeps", _backward, setup_context=_save)

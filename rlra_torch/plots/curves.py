@@ -82,9 +82,10 @@ def convergence(
     style_axes(right, xlabel, "KKT residual")
     if tol is not None:
         right.axhline(tol, color="0.35", linewidth=1.2, linestyle=(0, (6, 3)))
+        # Beside the axes, where no curve can cross it.
         right.annotate(
-            f"tol = {tol:g}", (1, tol), (0, 3), ("axes fraction", "data"), "offset points",
-            ha="right", va="bottom", fontsize=TICK, color="0.25",
+            f"tol\n{tol:g}", (1, tol), (4, 0), ("axes fraction", "data"), "offset points",
+            ha="left", va="center", fontsize=TICK, color="0.25",
         )  # fmt: skip
     for axes in (left, right):
         _scale(axes)

@@ -1,0 +1,316 @@
+"""Timings, side by side with other packages: same data, same starts, errors recomputed in float64.
+
+    python scripts/benchmark.py                    all tasks
+    python scripts/benchmark.py pines --rounds 7   one task
+    python scripts/benchmark.py --list
+
+Methods take turns within each round, so that what else the machine does falls on all of them;
+minima and medians over the rounds are printed, and written as Markdown with a figure to --out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# They choose slow NumPy kernels where a machine sets them for something else.
+for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(variable, None)
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from rlra_torch.datasets import load_image
+from rlra_torch.initialization import random_factors
+from rlra_torch.iterations import HALS, MSOM, MU, Alternating, Counted, Extrapolated, Iteration
+from rlra_torch.losses import Frobenius
+from rlra_torch.models import NMF, Factors
+from rlra_torch.plots import OKABE_ITO, save
+from rlra_torch.problem import Problem
+from rlra_torch.regularizers import NonNegative
+
+Run = Callable[[Factors, int], Factors]
+"""Start and iterations to factors: what is timed."""
+
+
+@dataclass
+class Row:
+    """One line of a table."""
+
+    name: str
+    iterations: int | None
+    seconds: list[float]
+    note: str = ""
+
+
+# ---- methods ------------------------------------------------------------------------------------
+
+
+def ours(problem: Problem, iteration: Iteration) -> Run:
+    @torch.no_grad()
+    def run(start: Factors, count: int) -> Factors:
+        state = iteration.init(start, problem)
+        for _ in range(count):
+            state = iteration(state, problem)
+        if problem.y.is_cuda:
+            torch.cuda.synchronize()
+        return state.factors
+
+    return run
+
+
+def scikit_learn(y: np.ndarray) -> Run:
+    from sklearn.decomposition import NMF as Peer
+
+    def run(start: Factors, count: int) -> Factors:
+        w, h = (x.numpy() for x in start)
+        model = Peer(w.shape[1], init="custom", solver="cd", tol=0, max_iter=count)
+        w = model.fit_transform(y, W=w.copy(), H=np.ascontiguousarray(h.T))
+        return torch.from_numpy(w), torch.from_numpy(model.components_.T)
+
+    return run
+
+
+def tensorly_hals(y: np.ndarray) -> Run:
+    from tensorly.cp_tensor import CPTensor
+    from tensorly.decomposition import non_negative_parafac_hals
+
+    def run(start: Factors, count: int) -> Factors:
+        init = CPTensor((None, [x.numpy().copy() for x in start]))
+        found = non_negative_parafac_hals(y, start[0].shape[1], n_iter_max=count, init=init, tol=0)
+        return tuple(torch.from_numpy(x) for x in found[1])
+
+    return run
+
+
+def torchnmf_mu(y: torch.Tensor) -> Run:
+    from torchnmf.nmf import NMF as Peer
+
+    def run(start: Factors, count: int) -> Factors:
+        w, h = start
+        # There Y (N, C) ~ H (N, R) W (C, R)^T.
+        model = Peer(W=h.clone(), H=w.clone())
+        model.fit(y, beta=2, tol=0, max_iter=count)
+        return model.H.detach(), model.W.detach()
+
+    return run
+
+
+def peers(y: torch.Tensor) -> dict[str, Run]:
+    """Those that are installed (extra `bench`)."""
+    found: dict[str, Run] = {}
+    makers: dict[str, Callable[[], Run]] = {
+        "scikit-learn CD": lambda: scikit_learn(y.numpy()),
+        "TensorLy HALS": lambda: tensorly_hals(y.numpy()),
+        "torchnmf MU": lambda: torchnmf_mu(y),
+    }
+    for name, make in makers.items():
+        try:
+            found[name] = make()
+        except ImportError:
+            print(f"{name}: not installed, left out (pip install 'rlra-torch[bench]')")
+    return found
+
+
+# ---- measuring ----------------------------------------------------------------------------------
+
+
+def error(y: torch.Tensor, factors: Factors) -> float:
+    """Relative error in float64, through the grams."""
+    w, h = (x.double().cpu() for x in factors)
+    y = y.cpu()
+    cross = sum(
+        float((y[i : i + 20].double() @ h * w[i : i + 20]).sum()) for i in range(0, len(y), 20)
+    )
+    energy = sum(float(row.double().square().sum()) for row in y)
+    square = energy - 2 * cross + float(((w.T @ w) * (h.T @ h)).sum())
+    return (max(square, 0.0) / energy) ** 0.5
+
+
+def iterations_to(run: Run, y: torch.Tensor, start: Factors, target: float, most: int) -> int | None:
+    """The least count that reaches the target, by doubling and bisection; not timed."""
+    low, high = 0, 8
+    while error(y, run(start, high)) > target:
+        low, high = high, 2 * high
+        if low >= most:
+            return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if error(y, run(start, middle)) <= target else (middle, high)
+    return high
+
+
+def paired(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each, taking turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for run in runs.values():
+        run()
+    for _ in range(rounds):
+        for name, run in runs.items():
+            begin = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+# ---- tasks --------------------------------------------------------------------------------------
+
+
+def pines(rounds: int, device: str, out: Path) -> str:
+    """Seconds to a relative error of 0.0315 on Indian Pines (200 x 21025), rank 6, float32."""
+    y = load_image("indian_pines").scaled().matrix.contiguous().to(device)
+    problem = Problem(y, NMF(), Frobenius(), (NonNegative(), NonNegative()))
+    start = problem.scaled(random_factors([(200, 6), (21025, 6)], y, seed=0))
+    methods = {
+        "HALS": ours(problem, Alternating(HALS(), Counted())),
+        "HALS, 10 inner, extrapolated": ours(problem, Extrapolated(Alternating(HALS(), 10))),
+        "HALS, 40 inner": ours(problem, Alternating(HALS(), 40)),
+        "mSOM, 40 inner": ours(problem, Alternating(MSOM(), 40)),
+        "MU, 10 inner": ours(problem, Alternating(MU(), 10)),
+    }
+    foreign = peers(y) if device == "cpu" else {}
+    counts = {
+        name: iterations_to(run, y, start, 0.0315, 400) for name, run in (methods | foreign).items()
+    }
+    reached = {name: run for name, run in (methods | foreign).items() if counts[name]}
+    timed = {
+        name: (lambda run=run, count=counts[name]: run(start, count or 0))
+        for name, run in reached.items()
+    }
+    seconds = paired(timed, rounds)
+    rows = [Row(name, counts[name], seconds.get(name, [])) for name in methods | foreign]
+    text = table(pines.__doc__ or "", rows)
+    best = min((row for row in rows if row.name in methods and row.seconds), key=fastest)
+    rival = min((row for row in rows if row.name in foreign and row.seconds), key=fastest, default=None)
+    if rival is not None:
+        ratios = [b / a for a, b in zip(best.seconds, rival.seconds, strict=True)]
+        text += (
+            f"\n{rival.name} takes {fastest(rival) / fastest(best):.1f} times the seconds of "
+            f"{best.name} (ratio of minima; median of the paired ratios "
+            f"{statistics.median(ratios):.1f}).\n"
+        )
+    return text
+
+
+def products(rounds: int, device: str, out: Path) -> str:
+    """One HALS outer iteration on Indian Pines, rank 6, beside its two data products alone."""
+    y = load_image("indian_pines").scaled().matrix.contiguous().to(device)
+    problem = Problem(y, NMF(), Frobenius(), (NonNegative(), NonNegative()))
+    start = problem.scaled(random_factors([(200, 6), (21025, 6)], y, seed=0))
+    iteration = Alternating(HALS())
+    with torch.no_grad():
+        state = iteration(iteration.init(start, problem), problem)
+    w, h = state.factors
+
+    def bare() -> None:
+        for _ in range(20):
+            h.mT @ y.mT
+            w.mT @ y
+
+    step = ours(problem, iteration)
+    seconds = paired({"two products": bare, "HALS": lambda: step((w, h), 20)}, rounds)
+    rows = [Row(name, 20, values) for name, values in seconds.items()]
+    ratios = [b / a for a, b in zip(*seconds.values(), strict=True)]
+    return table(products.__doc__ or "", rows) + (
+        f"\nratio of minima {fastest(rows[1]) / fastest(rows[0]):.2f}, "
+        f"median of the paired ratios {statistics.median(ratios):.2f}\n"
+    )
+
+
+def inner(rounds: int, device: str, out: Path) -> str:
+    """The effect of 1 to 100 inner HALS iterations (2000 x 50, rank 3), per iteration and in time."""
+    state = np.random.RandomState(0)
+    truth = [state.rand(size, 3) for size in (2000, 50)]
+    start = tuple(torch.from_numpy(state.rand(size, 3)).to(device) for size in (2000, 50))
+    y = torch.from_numpy(truth[0] @ truth[1].T).to(device)
+    problem = Problem(y, NMF(), Frobenius(), (NonNegative(), NonNegative()), free=(1, 0))
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    rows = []
+    for color, count in zip(OKABE_ITO, (1, 2, 3, 5, 10, 20, 100), strict=False):
+        iteration = Alternating(HALS(), count)
+        curve = [errors_of(iteration, problem, start) for _ in range(rounds)]
+        best = [min(times) for times in zip(*(seconds for seconds, _ in curve), strict=True)]
+        for panel, x in zip(panels, (range(1, 101), best), strict=True):
+            panel.semilogy(x, curve[0][1], color=color, label=str(count))
+        rows.append(Row(f"{count} inner", 100, [c[0][-1] for c in curve], f"{curve[0][1][-1]:.1e}"))
+    panels[0].set(xlabel="outer iterations", ylabel="relative error")
+    panels[1].set(xlabel="seconds", xscale="log")
+    panels[1].legend(title="inner iterations", ncols=2)
+    for panel in panels:
+        panel.grid(alpha=0.3)
+    figure.suptitle("HALS on a noiseless 2000 x 50 matrix of rank 3")
+    save(figure, out / "inner.png")
+    return table(inner.__doc__ or "", rows, "error after 100")
+
+
+@torch.no_grad()
+def errors_of(
+    iteration: Iteration, problem: Problem, start: Factors
+) -> tuple[list[float], list[float]]:
+    state, spent, seconds, errors = iteration.init(start, problem), 0.0, [], []
+    for _ in range(100):
+        begin = time.perf_counter()
+        state = iteration(state, problem)
+        spent += time.perf_counter() - begin
+        seconds.append(spent)
+        errors.append(float(problem.relative_error(state.factors)))
+    return seconds, errors
+
+
+# ---- output -------------------------------------------------------------------------------------
+
+
+def fastest(row: Row) -> float:
+    return min(row.seconds)
+
+
+def table(title: str, rows: list[Row], note: str = "") -> str:
+    lines = [f"### {title}", "", f"| method | iterations | min s | median s | {note} |"]
+    lines.append("|---|---|---|---|---|")
+    for row in rows:
+        if row.seconds:
+            timing = f"{min(row.seconds):.3f} | {statistics.median(row.seconds):.3f}"
+            lines.append(f"| {row.name} | {row.iterations} | {timing} | {row.note} |")
+        else:
+            lines.append(f"| {row.name} | not within 400 | | | |")
+    return "\n".join(lines) + "\n"
+
+
+TASKS = {"pines": pines, "products": products, "inner": inner}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions (default: 5)")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    parser.add_argument("--out", type=Path, default=Path("runs/benchmark"), help="folder")
+    parser.add_argument("--list", action="store_true", help="name the tasks and stop")
+    options = parser.parse_args()
+    if options.list:
+        for name, task in TASKS.items():
+            print(f"{name:10} {task.__doc__}")
+        return
+    unknown = set(options.tasks) - set(TASKS)
+    if unknown:
+        parser.error(f"unknown task {sorted(unknown)[0]!r}: choose from {', '.join(TASKS)}")
+    warnings.simplefilter("ignore")
+    torch.set_flush_denormal(True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    texts = []
+    for name in options.tasks or TASKS:
+        texts.append(TASKS[name](options.rounds, options.device, options.out))
+        print(texts[-1], flush=True)
+    (options.out / "benchmark.md").write_text("\n".join(texts))
+
+
+if __name__ == "__main__":
+    main()

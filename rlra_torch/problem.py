@@ -240,6 +240,8 @@ class Problem:
         mean = self._summed(weights * self.y.abs()) / self._summed(weights)
         curvature = torch.where(mean > 0, self.loss.curvature(mean, mean), 1)
         energy = self.model.column_energy(factors, n)
+        if self.weights is not None:
+            curvature = curvature * self._summed(weights) / self._summed(torch.ones_like(weights))
         tiny = torch.finfo(x.dtype).tiny
         metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - mean.ndim))] * energy
         return metric.clamp_min(tiny).expand_as(x)

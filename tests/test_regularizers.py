@@ -66,7 +66,7 @@ def test_those_without_a_split_say_so(name):
     if isinstance(reg, ElasticNet):  # of either sign: described on its nonnegative part
         assert reg.split(torch.ones(2, 2)).lower == 0
         return
-    with pytest.raises(TypeError, match=f"{type(reg).__name__} has no `split`, which MU needs"):
+    with pytest.raises(TypeError, match=f"{type(reg).__name__} has no `split`, which MU and"):
         reg.split(torch.ones(2, 2))
 
 

@@ -238,10 +238,11 @@ def example(
     reg: str = "nonnegative",
     batch: tuple[int, ...] = (),
 ) -> tuple[Problem, Factors]:
-    """Noisy data of a model, and where to start: positive, since every loss takes that."""
+    """Noisy data of a model and a start near its factors; all positive, as every loss takes."""
     case, device = MODELS[model], generator.device
-    clean = case.make().to(device)(case.factors(generator, batch))
+    truth = case.factors(generator, batch)
+    clean = case.make().to(device)(truth)
     y = clean * uniform(generator, *clean.shape, low=0.3, high=1.7)
     regs = [REGULARIZERS[reg].make().to(device) for _ in case.shapes]
     problem = Problem(y, case.make().to(device), LOSSES[loss].make(), regs)
-    return problem, case.factors(generator, batch)
+    return problem, tuple(x * uniform(generator, *x.shape, low=0.6, high=1.4) for x in truth)

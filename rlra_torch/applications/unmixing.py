@@ -215,8 +215,8 @@ def unmix(
         >>> scene = mixture(m=30, n=48, rank=3)
         >>> image = HyperspectralImage(scene.Y.mT.reshape(6, 8, 30))
         >>> result = unmix(image, rank=3, method=["hals", "mu"])
-        >>> result.best, tuple(result.maps.shape), result.relative_error < 0.01
-        ('hals', (3, 6, 8), True)
+        >>> sorted(result.fits), tuple(result.maps.shape), result.relative_error < 0.01
+        (['hals', 'mu'], (3, 6, 8), True)
     """
     loss = loss_named(loss)
     methods = _methods(method, loss)

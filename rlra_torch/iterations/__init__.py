@@ -2,7 +2,7 @@
 
 from .active_set import ActiveSet
 from .alternating import Alternating, Counted
-from .base import BlockIteration, Iteration, State, iterates
+from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Repeat
 from .extrapolated import Extrapolated
@@ -30,4 +30,5 @@ __all__ = [
     "Repeat",
     "State",
     "iterates",
+    "require_iteration",
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block, QuadraticBlock
+from ..functional.arguments import whole_number
 from ..functional.linalg import masked_solve
 from ..problem import Problem
 from ..regularizers import ElasticNet, Regularizer
@@ -44,9 +45,7 @@ class ActiveSet(BlockIteration):
 
     def __init__(self, pivots: int = 1) -> None:
         super().__init__()
-        if pivots < 1:
-            raise ValueError(f"ActiveSet needs at least one pivot, got {pivots}")
-        self.pivots = pivots
+        self.pivots = whole_number("the pivots of ActiveSet", pivots)
 
     def init(self, x: Tensor) -> tuple:
         """The passive sets: the support of the start."""

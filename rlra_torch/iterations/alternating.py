@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from ..blocks import Block, QuadraticBlock
+from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
 from .base import BlockIteration, Iteration, State
@@ -75,15 +77,19 @@ class Alternating(Iteration):
         order: Sequence[int] | None = None,
     ) -> None:
         super().__init__()
-        several = [iterations] if isinstance(iterations, BlockIteration) else list(iterations)
-        for iteration in several:
+        listed = isinstance(iterations, (list, tuple, nn.ModuleList))
+        several: list[Any] = list(iterations) if listed else [iterations]
+        for iteration in several or [None]:
             if not isinstance(iteration, BlockIteration):
-                raise TypeError(f"Alternating takes block iterations, got {iteration!r}")
+                kind = iteration if isinstance(iteration, type) else type(iteration)
+                raise TypeError(f"Alternating takes block iterations, got {kind.__name__}")
         self.iterations = nn.ModuleList(several)
-        self.inner = inner if isinstance(inner, (int, Counted)) else tuple(inner)
+        self.inner: Any = tuple(inner) if isinstance(inner, (list, tuple)) else inner
         for count in self.inner if isinstance(self.inner, tuple) else (self.inner,):
-            if isinstance(count, int) and count < 1:
-                raise ValueError(f"inner iterations must be at least 1, got {count}")
+            if not isinstance(count, Counted):
+                whole_number("the number of inner iterations", count)
+        if order is not None and not isinstance(order, (list, tuple)):
+            raise TypeError(f"the order is a list of factors, got {order!r}")
         self.order = None if order is None else tuple(order)
 
     def init(self, factors: Factors, problem: Problem) -> State:
@@ -103,6 +109,10 @@ class Alternating(Iteration):
         for name, given in (("iterations", self.iterations), ("inner counts", self.inner)):
             if isinstance(given, (tuple, nn.ModuleList)) and len(given) not in (1, count):
                 raise TypeError(f"Alternating has {len(given)} {name} for {count} factors")
+        if self.order is not None and set(self.order) - set(problem.order):
+            raise ValueError(
+                f"the order {self.order} has factors that are not free: those are {problem.order}"
+            )
         for n in problem.order if self.order is None else self.order:
             self._of(n).check(problem, n)
 
@@ -123,8 +133,9 @@ class Alternating(Iteration):
         return State(problem.unpack(n, factors, x), kept), block
 
     def _count(self, problem: Problem, n: int, block: Block, x: Tensor) -> int:
-        inner = self.inner[n] if isinstance(self.inner, tuple) else self.inner
-        if isinstance(inner, int):
+        several = self.inner if isinstance(self.inner, tuple) else (self.inner,)
+        inner = several[n if len(several) > 1 else 0]
+        if not isinstance(inner, Counted):
             return inner
         if not isinstance(block, QuadraticBlock):
             return 1  # nothing is computed once for all: an inner step costs an outer one

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 from torch import Tensor, nn
 
 from ..blocks import Block
+from ..functional.arguments import real_number
 from ..models import Factors
 from ..problem import Problem
 from ..regularizers import Regularizer
+from ..regularizers.base import hyperparameter
 
 
 class State(NamedTuple):
@@ -52,7 +54,12 @@ class BlockIteration(nn.Module, ABC):
     The whole protocol: ``init(x) -> memory`` and ``forward(x, memory, block, reg) -> x, memory``,
     with ``x`` of shape ``(*, batch, rows, rank)``. One that can share work between steps on the same
     block overrides `repeat` as well.
+
+    Attributes:
+        nonnegative: whether it needs factors that are nonnegative, frozen ones included.
     """
+
+    nonnegative: bool = False
 
     def init(self, x: Tensor) -> tuple:
         """The private memory to start from, a (nested) tuple of tensors."""
@@ -99,6 +106,19 @@ class BlockIteration(nn.Module, ABC):
         return 2.0 * rows * rank * rank
 
 
+def require_iteration(name: str, iteration: object) -> None:
+    """Check that something is an iteration over all factors.
+
+    Raises:
+        TypeError: it is not; a block iteration has to be lifted first.
+    """
+    if not isinstance(iteration, Iteration):
+        raise TypeError(
+            f"{name} takes an Iteration, got {type(iteration).__name__}; "
+            "wrap block iterations such as HALS() in Alternating(...)"
+        )
+
+
 def require_gram(name: str, problem: Problem, n: int) -> None:
     """Check that factor ``n`` has a least-squares block.
 
@@ -115,6 +135,19 @@ def require_gram(name: str, problem: Problem, n: int) -> None:
             f"{name} needs the gram of factor {n}, which {type(problem.model).__name__} does not "
             "give; use MU, MSOM or ProjectedGradient"
         )
+
+
+def relaxation(module: BlockIteration, gamma: float | Tensor) -> None:
+    """Register ``gamma``, in (0, 2) unless it is a tensor, which is trusted.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: outside (0, 2).
+    """
+    name = type(module).__name__
+    if not isinstance(gamma, Tensor) and not 0 < real_number(f"gamma of {name}", gamma) < 2:
+        raise ValueError(f"gamma of {name} must be in (0, 2), got {gamma}")
+    hyperparameter(module, "gamma", gamma)
 
 
 def iterates(layers: Iterable[Iteration], problem: Problem, state: State) -> Iterator[State]:

@@ -40,6 +40,8 @@ class BurgMirrorDescent(BlockIteration):
         tensor([[2.]])
     """
 
+    nonnegative = True
+
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:

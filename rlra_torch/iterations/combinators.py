@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
-from .base import Iteration, State
+from .base import Iteration, State, require_iteration
 
 
 class Repeat(Iteration):
@@ -16,6 +17,7 @@ class Repeat(Iteration):
 
     Raises:
         ValueError: fewer than once.
+        TypeError: not an iteration over all factors.
 
     Example:
         >>> from rlra_torch.iterations import MU, Alternating
@@ -25,9 +27,9 @@ class Repeat(Iteration):
 
     def __init__(self, iteration: Iteration, times: int) -> None:
         super().__init__()
-        if times < 1:
-            raise ValueError(f"Repeat needs at least one time, got {times}")
-        self.iteration, self.times = iteration, times
+        require_iteration("Repeat", iteration)
+        self.iteration = iteration
+        self.times = whole_number("the times of Repeat", times)
 
     def init(self, factors: Factors, problem: Problem) -> State:
         return self.iteration.init(factors, problem)

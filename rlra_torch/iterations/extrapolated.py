@@ -51,6 +51,7 @@ class Extrapolated(Iteration):
 
     Raises:
         ValueError: parameters out of range.
+        TypeError: not an `Alternating`.
 
     References:
         | Ang, Cohen, Gillis, Hien, Accelerating block coordinate descent for nonnegative tensor
@@ -74,6 +75,11 @@ class Extrapolated(Iteration):
         eta: float = 1.5,
     ) -> None:
         super().__init__()
+        if not isinstance(iteration, Alternating):
+            raise TypeError(
+                f"Extrapolated takes an Alternating, got {type(iteration).__name__}; "
+                "wrap block iterations in Alternating(...)"
+            )
         if not (0 <= beta < 1 and 1 <= gamma_limit <= gamma and eta > 1):
             raise ValueError(
                 "extrapolation needs 0 <= beta < 1 <= gamma_limit <= gamma and eta > 1, got "

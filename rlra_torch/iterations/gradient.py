@@ -8,8 +8,7 @@ from torch import Tensor
 from ..blocks import Block
 from ..problem import Problem
 from ..regularizers import Regularizer
-from ..regularizers.base import hyperparameter
-from .base import BlockIteration
+from .base import BlockIteration, relaxation
 
 
 class ProjectedGradient(BlockIteration):
@@ -38,9 +37,7 @@ class ProjectedGradient(BlockIteration):
 
     def __init__(self, gamma: float | Tensor = 1.0) -> None:
         super().__init__()
-        if not isinstance(gamma, Tensor) and not 0 < gamma < 2:
-            raise ValueError(f"gamma must be in (0, 2), got {gamma}")
-        hyperparameter(self, "gamma", gamma)
+        relaxation(self, gamma)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer

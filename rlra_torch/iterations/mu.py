@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block
+from ..functional.arguments import real_number
 from ..problem import Problem
 from ..regularizers import Regularizer
 from .base import BlockIteration
@@ -39,9 +40,11 @@ class MU(BlockIteration):
         tensor([[1., 2.]])
     """
 
+    nonnegative = True
+
     def __init__(self, floor: float | None = None) -> None:
         super().__init__()
-        if floor is not None and not 0 <= floor < 1:
+        if floor is not None and not 0 <= real_number("the floor of MU", floor) < 1:
             raise ValueError(f"floor is relative, 0 <= floor < 1, got {floor}")
         self.floor = floor
 

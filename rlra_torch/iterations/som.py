@@ -9,8 +9,7 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..regularizers import Regularizer
-from ..regularizers.base import hyperparameter
-from .base import BlockIteration
+from .base import BlockIteration, relaxation
 
 
 class SOM(BlockIteration):
@@ -47,10 +46,10 @@ class SOM(BlockIteration):
         self, direction: Callable[[Tensor], Tensor], gamma: float | Tensor = 1.9
     ) -> None:
         super().__init__()
-        if not isinstance(gamma, Tensor) and not 0 < gamma < 2:
-            raise ValueError(f"gamma must be in (0, 2), got {gamma}")
+        if not callable(direction):
+            raise TypeError(f"the direction of SOM is a function of x, got {direction!r}")
         self.direction = direction
-        hyperparameter(self, "gamma", gamma)
+        relaxation(self, gamma)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer

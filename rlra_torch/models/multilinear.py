@@ -6,6 +6,7 @@ import string
 
 from torch import Tensor
 
+from ..functional.arguments import whole_number
 from ..functional.einsum import Equation, Layout, contract
 from .base import Factors, Model
 
@@ -155,9 +156,7 @@ class CP(Multilinear):
     """
 
     def __init__(self, order: int) -> None:
-        if order < 2:
-            raise ValueError(f"CP needs an order of at least 2, got {order}")
-        if order > 24:
+        if whole_number("the order of CP", order, least=2) > 24:
             raise ValueError(f"CP supports an order of at most 24, got {order}")
         modes = string.ascii_lowercase[:order]
         super().__init__(",".join(a + "z" for a in modes) + "->" + modes)
@@ -196,7 +195,7 @@ class Tucker(Multilinear):
     """
 
     def __init__(self, order: int) -> None:
-        if not 2 <= order <= 12:
+        if not 2 <= whole_number("the order of Tucker", order, least=0) <= 12:
             raise ValueError(f"Tucker supports an order from 2 to 12, got {order}")
         modes, ranks = string.ascii_lowercase[:order], string.ascii_lowercase[order : 2 * order]
         factors = ",".join(a + b for a, b in zip(modes, ranks, strict=True))

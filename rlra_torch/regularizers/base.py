@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -63,7 +64,10 @@ class Regularizer(nn.Module, ABC):
         Raises:
             TypeError: there is none, so MU cannot be used.
         """
-        raise TypeError(f"{type(self).__name__} has no `split`, which MU needs")
+        raise TypeError(
+            f"{type(self).__name__} has no `split`, which MU and BurgMirrorDescent need; "
+            "use MSOM or ProjectedGradient"
+        )
 
     def metric(self, diagonal: Tensor) -> Tensor:
         """The largest of a diagonal metric along what the prox couples, so that it can be used."""
@@ -85,10 +89,12 @@ def hyperparameter(module: nn.Module, name: str, value: float | Tensor) -> Tenso
         module.register_parameter(name, value)
         return value
     if not isinstance(value, Tensor):
+        called = f"{name} of {type(module).__name__}"
+        if not isinstance(value, numbers.Real):
+            kind = repr(value) if isinstance(value, str) else type(value).__name__
+            raise TypeError(f"{called} must be a real number or a tensor, got {kind}")
         if not math.isfinite(value) or value < 0:
-            raise ValueError(
-                f"{name} of {type(module).__name__} must be finite and nonnegative, got {value}"
-            )
+            raise ValueError(f"{called} must be finite and nonnegative, got {value}")
         value = torch.tensor(float(value), dtype=torch.float64)
     module.register_buffer(name, value)
     return value

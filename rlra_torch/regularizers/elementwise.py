@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 
 from torch import Tensor
 
@@ -43,6 +44,9 @@ class ElasticNet(Regularizer):
         upper: float = math.inf,
     ) -> None:
         super().__init__()
+        for name, bound in (("lower", lower), ("upper", upper)):
+            if not isinstance(bound, numbers.Real):
+                raise TypeError(f"the {name} bound must be a real number, got {bound!r}")
         if not lower < upper:
             raise ValueError(f"an interval needs lower < upper, got [{lower}, {upper}]")
         self.l1, self.ridge = _present(l1), _present(ridge)
@@ -205,4 +209,4 @@ class Ridge(ElasticNet):
 
 
 def _present(weight: float | Tensor) -> bool:
-    return isinstance(weight, Tensor) or weight != 0
+    return not isinstance(weight, numbers.Real) or bool(weight != 0)

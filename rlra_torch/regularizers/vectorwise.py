@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..functional.arguments import real_number, whole_number
 from ..functional.proximal import group_shrink, keep_largest, normalize_l2, project_simplex
 from .base import Regularizer, Split, hyperparameter
 
@@ -51,7 +52,7 @@ class Simplex(Vectorwise):
 
     def __init__(self, total: float = 1.0, dim: int = -1) -> None:
         super().__init__(dim)
-        if not total > 0:
+        if not real_number("the sum of a simplex", total) > 0:
             raise ValueError(f"the sum of a simplex must be positive, got {total}")
         self.total = float(total)
 
@@ -116,9 +117,7 @@ class KSparse(Vectorwise):
 
     def __init__(self, k: int, nonnegative: bool = False, dim: int = -2) -> None:
         super().__init__(dim)
-        if k < 1:
-            raise ValueError(f"KSparse needs k of at least 1, got {k}")
-        self.k, self.nonnegative = k, nonnegative
+        self.k, self.nonnegative = whole_number("k of KSparse", k), nonnegative
 
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
         """Keep the largest; the step does not matter."""

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from ..functional.arguments import real_number, whole_number
 from ..iterations import State
 from .solve import Progress, Record
 
@@ -62,7 +63,7 @@ class EarlyStop:
     """
 
     def __init__(self, decrease: float) -> None:
-        if not decrease >= 0:
+        if not real_number("the decrease", decrease) >= 0:
             raise ValueError(f"the decrease must be nonnegative, got {decrease}")
         self.decrease = decrease
 
@@ -93,9 +94,8 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | Path, every: int = 1) -> None:
-        if every < 1:
-            raise ValueError(f"checks between two writes must be at least 1, got {every}")
-        self.path, self.every = Path(path), every
+        self.path = Path(path)
+        self.every = whole_number("the checks between two writes", every)
 
     def __call__(self, progress: Progress) -> None:
         """Write, if it is time."""

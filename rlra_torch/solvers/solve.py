@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..iterations import Iteration, State, iterates
+from ..functional.arguments import real_number, whole_number
+from ..iterations import BlockIteration, Iteration, State, iterates, require_iteration
 from ..models import Factors
 from ..problem import Problem
 
@@ -128,10 +129,8 @@ def solve(
         >>> bool(solution.converged), float(solution.objective)
         (True, 0.0)
     """
-    _check_settings(max_iter, tol, check_every)
-    factors = start.state.factors if isinstance(start, Progress) else tuple(start)
-    problem.validate(factors)
-    iteration.check(problem)
+    _check_settings(max_iter, tol, check_every, callbacks)
+    factors = _check_parts(iteration, problem, start)
     begin = time.perf_counter()
     if isinstance(start, Progress):
         progress = start
@@ -209,9 +208,54 @@ def _announce(progress: Progress, callbacks: Sequence[Callback]) -> bool:
     return any([callback(progress) is True for callback in callbacks])
 
 
-def _check_settings(max_iter: int, tol: float, check_every: int) -> None:
-    for name, value in (("max_iter", max_iter), ("check_every", check_every)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
-    if not tol >= 0:
+def _check_parts(
+    iteration: Iteration, problem: Problem, start: Factors | Progress
+) -> Factors:
+    """The factors of the start, once iteration, problem and start fit together."""
+    require_iteration("solve", iteration)
+    if not isinstance(problem, Problem):
+        raise TypeError(f"solve takes a Problem, got {type(problem).__name__}")
+    if not isinstance(start, (tuple, list, Progress)):
+        raise TypeError(f"solve starts from factors or a Progress, got {type(start).__name__}")
+    factors = start.state.factors if isinstance(start, Progress) else tuple(start)
+    problem.validate(factors)
+    iteration.check(problem)
+    for part in iteration.modules():
+        if isinstance(part, BlockIteration) and part.nonnegative:
+            _check_signs(type(part).__name__, factors)
+    if isinstance(start, Progress):
+        fresh = iteration.init(factors, problem).memory
+        if _outline(fresh) != _outline(start.state.memory):
+            raise ValueError("the progress is of another iteration; resume with the same one")
+    return factors
+
+
+def _check_signs(name: str, factors: Factors) -> None:
+    for n, x in enumerate(factors):
+        negative = int((x < 0).sum())
+        if negative:
+            raise ValueError(
+                f"{name} needs nonnegative factors but factor {n} has {negative} negative entries; "
+                "clip them, or use HALS, MSOM or FISTA"
+            )
+
+
+def _outline(memory: Any) -> Any:  # noqa: ANN401
+    """The nesting and the shapes of a memory."""
+    if isinstance(memory, Tensor):
+        return tuple(memory.shape), memory.dtype
+    return [_outline(part) for part in memory]
+
+
+def _check_settings(
+    max_iter: int, tol: float, check_every: int, callbacks: Sequence[Callback]
+) -> None:
+    whole_number("max_iter", max_iter)
+    whole_number("check_every", check_every)
+    if real_number("tol", tol) < 0:
         raise ValueError(f"tol must be nonnegative, got {tol!r}")
+    several = isinstance(callbacks, (list, tuple))
+    for callback in callbacks if several else (None,):
+        if not callable(callback):
+            wrong = type(callback if several else callbacks).__name__
+            raise TypeError(f"callbacks must be a list of functions, got {wrong}")

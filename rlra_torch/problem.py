@@ -13,7 +13,7 @@ from .functional.einsum import Layout
 from .functional.scaling import best_scale
 from .losses import Loss
 from .models import Factors, Model
-from .regularizers import Regularizer, Split
+from .regularizers import ElasticNet, Regularizer, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,8 +124,18 @@ class Problem:
 
     def regularizer(self, n: int, factors: Factors) -> Regularizer:
         """The regularizer of factor ``n``, acting on its block."""
-        layout = self.model.layout(n)
-        return self.regs[n] if layout.trivial else Packed(self.regs[n], layout, factors[n])
+        layout, reg = self.model.layout(n), self.regs[n]
+        if layout.trivial:
+            return reg
+        if not isinstance(reg, ElasticNet):
+            return Packed(reg, layout, factors[n])
+        # What acts on each entry does not see the layout, unless its weights differ.
+        if all(w is None or w.ndim == 0 for w in reg.weights):
+            return reg
+        l1, ridge = (
+            0.0 if w is None else layout.pack(w.expand_as(factors[n])) for w in reg.weights
+        )
+        return ElasticNet(l1, ridge, reg.lower, reg.upper)
 
     def kkt(self, factors: Factors) -> Tensor:
         """The scale-free optimality residual, (*,); 0 exactly at stationary points.

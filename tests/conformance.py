@@ -249,7 +249,7 @@ def check_iteration(case: IterationCase, model: str, loss: str, generator: torch
     problem, start = example(generator, model, loss, batch=(3,))
     iteration.check(problem)
     before = [x.clone() for x in start]
-    *_, found = run(iteration, problem, start, 4)
+    *_, found = run(iteration, problem, start, 2)
     for x, old, new in zip(start, before, found, strict=True):
         assert torch.equal(x, old), "an iteration works out of place"
         assert new.shape == x.shape and new.dtype == x.dtype
@@ -258,14 +258,14 @@ def check_iteration(case: IterationCase, model: str, loss: str, generator: torch
     # A batch is as many problems.
     for i in range(3):
         alone = replace(problem, y=problem.y[i])
-        _same(run(iteration, alone, tuple(x[i] for x in start), 4)[-1], [x[i] for x in found])
+        _same(run(iteration, alone, tuple(x[i] for x in start), 2)[-1], [x[i] for x in found])
     # Neither the unit of the data nor the order of the components matters.
     larger = replace(problem, y=1e5 * problem.y)
-    moved = run(iteration, larger, (1e5 * start[0], *start[1:]), 4)[-1]
+    moved = run(iteration, larger, (1e5 * start[0], *start[1:]), 2)[-1]
     _same(moved, (1e5 * found[0], *found[1:]))
     if model in ("nmf", "cp") and not case.ordered:
         order = torch.arange(start[0].shape[-1]).roll(1).to(generator.device)
-        turned = run(iteration, problem, tuple(x[..., order] for x in start), 4)[-1]
+        turned = run(iteration, problem, tuple(x[..., order] for x in start), 2)[-1]
         _same(turned, [x[..., order] for x in found])
     # A solution stays.
     solved = replace(problem, y=problem.model(start))

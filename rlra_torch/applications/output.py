@@ -37,8 +37,9 @@ def written_together(out: str | Path, names: Sequence[str]) -> Iterator[Path]:
         # Inside the folder itself, so that each move stays on one file system.
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as temporary:
             yield Path(temporary)
-            for name in names:
-                os.replace(Path(temporary) / name, out / name)
+            parts = [(Path(temporary) / name).resolve(strict=True) for name in names]
+            for part in parts:
+                os.replace(part, out / part.name)
     except BaseException:
         for folder in made:
             with suppress(OSError):

@@ -42,6 +42,12 @@ class Multilinear(Model):
         self.equation = Equation.parse(equation)
         self.ndim = len(self.equation.output)
         self.factor_ndims = tuple(len(term) for term in self.equation.inputs)
+        # What the steps ask for again and again, once.
+        factors = range(len(self.factor_ndims))
+        self._roles = [self.equation.roles(n) for n in factors]
+        self._layouts = [self.equation.layout(n) for n in factors]
+        self._adjoints = [self.equation.adjoint(n) for n in factors]
+        self._grams = [self.equation.gram(n) for n in factors]
 
     def forward(self, factors: Factors) -> Tensor:
         """The prediction.
@@ -62,15 +68,15 @@ class Multilinear(Model):
         Returns:
             shaped like factor ``n``, its columns contiguous in memory.
         """
-        found = contract(self.equation.adjoint(n), residual, *self._others(factors, n))
-        batch, rows, rank = self.equation.roles(n)
+        found = contract(self._adjoints[n], residual, *self._others(factors, n))
+        batch, rows, rank = self._roles[n]
         stored = batch + rank + rows
         lead = found.ndim - len(stored)
         order = (lead + stored.index(a) for a in self.equation.inputs[n])
         return found.permute(*range(lead), *order)
 
     def layout(self, n: int) -> Layout:
-        return self.equation.layout(n)
+        return self._layouts[n]
 
     def has_gram(self, n: int) -> bool:
         return True
@@ -87,10 +93,11 @@ class Multilinear(Model):
             (*, batch, rank, rank), or (*, batch, rows, rank, rank) with weights.
         """
         others = self._others(factors, n)
-        equation = self.equation.gram(n, weighted=weights is not None)
-        first = () if weights is None else (weights,)
-        found = contract(equation, *first, *others, *others)
-        batch, rows, rank = self.equation.roles(n)
+        if weights is None:
+            found = contract(self._grams[n], *others, *others)
+        else:
+            found = contract(self.equation.gram(n, weighted=True), weights, *others, *others)
+        batch, rows, rank = self._roles[n]
         kept = found.ndim - 2 * len(rank)
         size = found.shape[kept : kept + len(rank)].numel()
         head = found.shape[:kept]
@@ -102,13 +109,13 @@ class Multilinear(Model):
         """The diagonal of the gram, ``(*, batch, 1, rank)``."""
         others = self._others(factors, n)
         found = contract(self.equation.gram(n, diagonal=True), *others, *others)
-        rank = len(self.equation.roles(n)[2])
+        rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:
         """The sums of the prediction per unit of each column, ``(*, batch, 1, rank)``."""
         found = contract(self.equation.sums(n), *self._others(factors, n))
-        rank = len(self.equation.roles(n)[2])
+        rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def check(self, factors: Factors, y: Tensor | None = None) -> None:

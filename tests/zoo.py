@@ -155,7 +155,16 @@ class ModelCase(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
 
     def factors(self, generator: torch.Generator, batch: tuple[int, ...] = ()) -> Factors:
-        return tuple(uniform(generator, *batch, *shape, low=0.2) for shape in self.shapes)
+        """Positive, and such that each block has one solution: every component has its own place."""
+        return tuple(
+            uniform(generator, *batch, *shape, low=0.1, high=0.6) + _places(shape).to(generator.device)
+            for shape in self.shapes
+        )
+
+
+def _places(shape: tuple[int, ...]) -> Tensor:
+    grid = torch.meshgrid(*(torch.arange(n) for n in shape), indexing="ij")
+    return (sum(grid[:-1], torch.zeros(())) % shape[-1] == grid[-1]).to(torch.float64)
 
 
 def _sensed() -> Model:
@@ -168,7 +177,7 @@ MODELS = {
     "cp": ModelCase(partial(CP, 3), ((4, 2), (3, 2), (5, 2))),
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
     "parafac2": ModelCase(partial(Multilinear, "ir,kr,kjr->ijk"), ((4, 2), (3, 2), (3, 5, 2))),
-    "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 3), (3, 2), (5, 2))),
+    "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
 }
@@ -242,7 +251,7 @@ def example(
     case, device = MODELS[model], generator.device
     truth = case.factors(generator, batch)
     clean = case.make().to(device)(truth)
-    y = clean * uniform(generator, *clean.shape, low=0.3, high=1.7)
+    y = clean * uniform(generator, *clean.shape, low=0.8, high=1.2)
     regs = [REGULARIZERS[reg].make().to(device) for _ in case.shapes]
     problem = Problem(y, case.make().to(device), LOSSES[loss].make(), regs)
-    return problem, tuple(x * uniform(generator, *x.shape, low=0.6, high=1.4) for x in truth)
+    return problem, tuple(x * uniform(generator, *x.shape, low=0.8, high=1.2) for x in truth)

@@ -6,9 +6,11 @@ import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
+from ..initialization.nndsvd import Variant
 from ..iterations import (
     FISTA,
     HALS,
@@ -131,13 +133,24 @@ def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
     if init == "random":
         return random_factors([(*lead, m, rank), (*lead, n, rank)], y, seed)
     if init in ("nndsvd", "nndsvda", "nndsvdar"):
-        # It is for nonnegative data, and the nonnegative part is what such factors can explain.
-        return nndsvd(y.clamp_min(0), rank, init, seed)
+        return _nndsvd(y, rank, init, seed)
     if init == "spa":
         return spa(y, rank)
     raise ValueError(
         f"unknown init {init!r}: use {', '.join(map(repr, MATRIX_STARTS))} or the factors"
     )
+
+
+def _nndsvd(y: Tensor, rank: int, variant: Variant, seed: int) -> Factors:
+    """Of the nonnegative part of the data, the part that nonnegative factors can explain.
+
+    What replaces zeros is the mean of the data in both factors, which is of the size of the factors
+    only for data of order 1: so the largest entry is made 1, and the answer does not depend on the
+    unit of the data.
+    """
+    largest = y.amax((-2, -1), keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
+    w, h = nndsvd((y / largest).clamp_min(0), rank, variant, seed)
+    return w * largest.sqrt(), h * largest.sqrt()
 
 
 def tensor_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:

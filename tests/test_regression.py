@@ -1,0 +1,213 @@
+"""Nonnegative regressions against SciPy, and what the theory says of their solutions."""
+
+import numpy as np
+import pytest
+import torch
+from conformance import close
+from scipy.optimize import lsq_linear, minimize
+from scipy.optimize import nnls as scipy_nnls
+
+from rlra_torch import nnkl, nnls
+
+KINDS = ("tall", "wide", "conditioned", "correlated", "zero columns", "inside", "outside")
+
+
+def regression(rng, kind, size=None):
+    """One random problem ``(A, y)`` of a kind."""
+    m, r = {"tall": (20, 6), "wide": (6, 15)}.get(kind, (12, 8)) if size is None else size
+    a = rng.random((m, r))
+    if kind == "conditioned":
+        u, _, v = np.linalg.svd(rng.standard_normal((m, r)), full_matrices=False)
+        a = u @ np.diag(np.logspace(0, -rng.uniform(2, 8), min(m, r))) @ v
+    if kind == "correlated":
+        a = 1 + 10 ** rng.uniform(-6, -1) * a
+    if kind == "zero columns":
+        a[:, rng.integers(r, size=2)] = 0
+    truth = rng.random(r) * (rng.random(r) < 0.6)
+    y = a @ truth if kind == "inside" else a @ truth + 0.3 * rng.standard_normal(m)
+    return a, -np.abs(y) if kind == "outside" else y
+
+
+def cost(a, x, y):
+    return 0.5 * float(np.square(a @ x - y).sum())
+
+
+def best_nnls(a, y):
+    """The better of two of SciPy's solvers: neither is good at every condition number."""
+    found = [lsq_linear(a, y, (0, np.inf), method="bvls", tol=1e-15, max_iter=500).x.clip(0)]
+    try:
+        found.append(scipy_nnls(a, y, maxiter=1000)[0])
+    except RuntimeError:
+        pass
+    return min(cost(a, x, y) for x in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(43))
+def test_active_set_against_scipy(kind, seed):
+    rng = np.random.default_rng([seed, KINDS.index(kind)])
+    a, y = regression(rng, kind)
+    fit = nnls(a, y)
+    assert (fit.x >= 0).all()
+    # Where rounding in the data already moves the optimum, so it may here.
+    assert cost(a, fit.x, y) <= best_nnls(a, y) + 1e-9 * 0.5 * np.square(y).sum()
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("conditioned", "correlated")])
+def test_active_set_converges_and_says_so(kind):
+    rng = np.random.default_rng(KINDS.index(kind))
+    for penalty in ({}, {"l1": 0.1}, {"ridge": 0.1}, {"l1": 0.05, "ridge": 0.2}):
+        for _ in range(5):
+            a, y = regression(rng, kind)
+            fit = nnls(a, y, **penalty)
+            assert fit.converged and fit.kkt < 1e-13 and fit.n_iter <= 50
+
+
+def test_penalties_are_those_of_an_augmented_problem():
+    """``l1 1^T x = -x^T A^T d`` and ``ridge |x|^2 = |sqrt(ridge) x - 0|^2``: plain least squares."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        a, y = regression(rng, "tall")
+        l1, ridge = rng.uniform(0.1, 1, 2)
+        shift = np.linalg.lstsq(a.T, np.full(6, l1))[0]
+        tall, long = np.vstack([a, np.sqrt(ridge) * np.eye(6)]), np.append(y - shift, np.zeros(6))
+        expected, _ = scipy_nnls(tall, long)
+        np.testing.assert_allclose(nnls(a, y, l1=l1, ridge=ridge).x, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("iteration", ["active_set", "hals", "msom", "fista", "mu", "pg"])
+def test_one_batch_is_as_many_problems(iteration):
+    rng = np.random.default_rng(1)
+    kinds = ("tall", "inside", "outside", "zero columns")
+    problems = [regression(rng, kind, (12, 5)) for kind in kinds for _ in range(3)]
+    a, y = (np.stack(parts) for parts in zip(*problems, strict=True))
+    together = nnls(a, y, iteration, max_iter=40)
+    assert together.x.shape == (12, 5) and together.converged.shape == (12,)
+    for i in range(12):
+        alone = nnls(a[i], y[i], iteration, max_iter=40)
+        np.testing.assert_allclose(together.x[i], alone.x, atol=1e-9)
+        assert together.n_iter[i] == alone.n_iter
+
+
+def test_right_hand_sides_share_a_matrix():
+    rng = np.random.default_rng(2)
+    a, y = rng.random((10, 4)), rng.standard_normal((10, 7))
+    together = nnls(a, y)
+    assert together.x.shape == (4, 7)
+    for k in range(7):
+        np.testing.assert_allclose(together.x[:, k], scipy_nnls(a, y[:, k])[0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("iteration", "count"), [("hals", 3000), ("msom", 20000), ("fista", 2000), ("pg", 20000)]
+)
+def test_first_order_iterations_reach_the_optimum(iteration, count):
+    """To 1e-6 of the data, for condition numbers up to a thousand."""
+    rng, problems = np.random.default_rng(3), []
+    for _ in range(60):
+        a = rng.random((12, 6)) if rng.random() < 0.5 else rng.standard_normal((12, 6))
+        u, s, v = np.linalg.svd(a, full_matrices=False)
+        a = u @ np.diag(np.logspace(0, -rng.uniform(0, 3), 6)) @ v
+        problems.append((a, a @ rng.standard_normal(6) + 0.1 * rng.standard_normal(12)))
+    a, y = (np.stack(parts) for parts in zip(*problems, strict=True))
+    x = nnls(a, y, iteration, max_iter=count, tol=1e-9).x
+    for a, x, y in zip(a, x, y, strict=True):
+        assert cost(a, x, y) <= best_nnls(a, y) + 1e-6 * 0.5 * np.square(y).sum()
+
+
+# --- What the theory says ----------------------------------------------------------------------
+
+
+def test_night_sky():
+    """For a generic wide A and y outside its cone the solution has at most m - 1 nonzeros."""
+    rng = np.random.default_rng(4)
+    for m in (3, 5, 8):
+        for _ in range(20):
+            a, y = rng.random((m, 40)), rng.standard_normal(m)
+            x = nnls(a, y).x
+            assert np.linalg.norm(a @ x - y) > 1e-3, "y must lie outside"
+            assert np.count_nonzero(x) <= m - 1
+
+
+def test_kkt_conditions_hold_exactly():
+    rng = np.random.default_rng(5)
+    for kind in ("tall", "wide", "outside"):
+        a, y = regression(rng, kind)
+        x = nnls(a, y).x
+        dual = a.T @ (a @ x - y)
+        assert (dual[x == 0] >= -1e-12).all() and (np.abs(dual[x > 0]) < 1e-11).all()
+    assert (nnls(rng.random((6, 3)), -rng.random(6)).x == 0).all()
+
+
+def test_example_in_the_literature():
+    """HDR, section 7.4: six equations, fifty unknowns, and the support that is printed."""
+    rng = np.random.RandomState(2)
+    a, truth = rng.rand(6, 50), np.zeros(50)
+    truth[[0, 2, 4]] = rng.rand(3)
+    y = a @ truth + 0.1 * rng.randn(6)
+    x = nnls(a, y).x
+    assert np.flatnonzero(x).tolist() == [4, 41, 44]
+    assert np.linalg.norm(y - a @ x) == pytest.approx(0.04207535623520433, rel=1e-10)
+    np.testing.assert_allclose(x[[4, 41, 44]], [0.00500251, 0.25668643, 0.45111056], atol=1e-8)
+
+
+def test_degenerate_regressions():
+    assert (nnls(np.zeros((4, 3)), np.ones(4)).x == 0).all()
+    assert (nnls(np.ones((4, 3)), np.zeros(4)).x == 0).all()
+    one = nnls(np.ones((1, 1)), np.array([2.0]))
+    assert one.x == 2.0 and one.converged
+    twin = np.ones((4, 2))
+    assert nnls(twin, np.full(4, 3.0)).x.sum() == pytest.approx(3.0)
+
+
+def test_the_kind_and_precision_of_the_input_come_back():
+    a, y = torch.rand(8, 3, generator=torch.Generator().manual_seed(0)), torch.ones(8)
+    single = nnls(a, y)
+    assert isinstance(single.x, torch.Tensor) and single.x.dtype == torch.float32
+    close(single.x.double(), nnls(a.double(), y.double()).x, 1e-4)
+    assert isinstance(nnls(a.numpy(), y.numpy()).x, np.ndarray)
+
+
+# --- Kullback-Leibler --------------------------------------------------------------------------
+
+
+def kl_cost(a, x, y):
+    p = a @ x
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = np.where(y > 0, y * np.log(y / p), 0)
+    return float((terms - y + p).sum())
+
+
+def best_nnkl(a, y):
+    def objective(x):
+        p = a @ x + 1e-300
+        return kl_cost(a, x, y), a.sum(0) - a.T @ (y / p)
+
+    start = np.full(a.shape[1], y.sum() / a.sum())
+    options = {"maxiter": 10000, "maxfun": 50000, "ftol": 1e-15, "gtol": 1e-11}
+    bounds = [(0, None)] * a.shape[1]
+    run = minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B", options=options)
+    return run.fun
+
+
+@pytest.mark.parametrize("iteration", ["mu", "burg"])
+def test_nnkl_against_scipy(iteration):
+    """Half of the counts are zero."""
+    rng = np.random.default_rng(6)
+    a = rng.random((100, 20, 5))
+    rate = (a @ rng.exponential(3, (100, 5, 1)))[..., 0]
+    y = rng.poisson(rate) * (rng.random((100, 20)) < 0.5) * 1.0
+    fit = nnkl(a, y, iteration, max_iter=20000, tol=1e-6)
+    assert (fit.x >= 0).all()
+    for a, x, y in zip(a, fit.x, y, strict=True):
+        assert kl_cost(a, x, y) <= best_nnkl(a, y) * (1 + 1e-6)
+
+
+def test_nnkl_edges():
+    rng = np.random.default_rng(7)
+    a = rng.random((6, 3))
+    silent = nnkl(a, np.zeros(6))
+    assert np.abs(silent.x).max() < 1e-12
+    assert nnkl(np.ones((2, 1)), np.array([1.0, 3.0])).x == pytest.approx(2.0)
+    # A penalized rate in closed form: sum y / (sum a + l1).
+    assert nnkl(np.ones((2, 1)), np.array([1.0, 3.0]), l1=2.0).x == pytest.approx(1.0, rel=1e-5)

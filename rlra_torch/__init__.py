@@ -6,12 +6,26 @@ else. A solver applies one iteration until nothing improves; an unrolled network
 them, with parameters that were learned.
 """
 
-from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
-from .problem import Problem
-from .solvers import solve
-from .unrolled import Unrolled
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
+    from .problem import Problem
+    from .solvers import solve
+    from .unrolled import Unrolled
 
 __version__ = "0.1.0"
+
+# Imported at first use: `rlra --help` needs no torch.
+_HOMES = {
+    "estimators": ("Factorization", "Regression", "cp", "factorize", "nmf", "nnkl", "nnls"),
+    "problem": ("Problem",),
+    "solvers": ("solve",),
+    "unrolled": ("Unrolled",),
+}
 
 __all__ = [
     "Factorization",
@@ -26,3 +40,14 @@ __all__ = [
     "nnls",
     "solve",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f".{home}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

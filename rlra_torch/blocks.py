@@ -54,7 +54,6 @@ class Block(ABC):
         return positive - negative
 
 
-
 @dataclass(frozen=True)
 class QuadraticBlock(Block):
     """Least squares, ``f(x) = <x, x G> / 2 - <x, C>`` up to a constant.
@@ -164,4 +163,3 @@ class DivergenceBlock(Block):
     @property
     def layout(self) -> Layout:
         return self.model.layout(self.n)
-

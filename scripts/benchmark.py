@@ -134,7 +134,9 @@ def error(y: torch.Tensor, factors: Factors) -> float:
     return (max(square, 0.0) / energy) ** 0.5
 
 
-def iterations_to(run: Run, y: torch.Tensor, start: Factors, target: float, most: int) -> int | None:
+def iterations_to(
+    run: Run, y: torch.Tensor, start: Factors, target: float, most: int
+) -> int | None:
     """A count that reaches the target, within 4% of the least; not timed."""
     low, high = 0, 8
     while error(y, run(start, high)) > target:
@@ -170,7 +172,9 @@ def pines(rounds: int, device: str, out: Path) -> str:
     start = problem.scaled(random_factors([(200, 6), (21025, 6)], y, seed=0))
     methods = {
         "HALS": ours(problem, Alternating(HALS(), Counted())),
-        "HALS, 10 inner, extrapolated": ours(problem, Extrapolated(Alternating(HALS(), 10), gamma=1.01, gamma_limit=1.005)),
+        "HALS, 10 inner, extrapolated": ours(
+            problem, Extrapolated(Alternating(HALS(), 10), gamma=1.01, gamma_limit=1.005)
+        ),
         "HALS, 40 inner": ours(problem, Alternating(HALS(), 40)),
         "mSOM, 40 inner": ours(problem, Alternating(MSOM(), 40)),
         "MU, 10 inner": ours(problem, Alternating(MU(), 10)),
@@ -188,7 +192,9 @@ def pines(rounds: int, device: str, out: Path) -> str:
     rows = [Row(name, counts[name], seconds.get(name, [])) for name in methods | foreign]
     text = table(pines.__doc__ or "", rows)
     best = min((row for row in rows if row.name in methods and row.seconds), key=fastest)
-    rival = min((row for row in rows if row.name in foreign and row.seconds), key=fastest, default=None)
+    rival = min(
+        (row for row in rows if row.name in foreign and row.seconds), key=fastest, default=None
+    )
     if rival is not None:
         ratios = [b / a for a, b in zip(best.seconds, rival.seconds, strict=True)]
         text += (

@@ -104,7 +104,11 @@ def _check_majorized(loss, generator, y):
 def check_regularizer(case: RegularizerCase, generator: torch.Generator) -> None:
     reg = case.make()
     for step in (0.05, 1.0, 20.0):
-        for x in (normal(generator, 6, 4), 10 * normal(generator, 6, 4), 0 * normal(generator, 6, 4)):
+        for x in (
+            normal(generator, 6, 4),
+            10 * normal(generator, 6, 4),
+            0 * normal(generator, 6, 4),
+        ):
             _check_prox(reg, case, x, step, generator)
     if reg.convex:
         a, b = normal(generator, 50, 6, 4), normal(generator, 50, 6, 4)
@@ -202,7 +206,9 @@ def _check_factor(model, factors, n, lead, generator):
     assert (energy > 0).all() and energy.expand_as(block).isfinite().all()
     if model.has_gram(n):
         gram = model.gram(factors, n)
-        close(energy.expand_as(block), gram.diagonal(dim1=-2, dim2=-1)[..., None, :].expand_as(block))
+        close(
+            energy.expand_as(block), gram.diagonal(dim1=-2, dim2=-1)[..., None, :].expand_as(block)
+        )
         if lead == 0:
             _check_gram(model, factors, n, block, uniform(generator, *residual.shape))
 

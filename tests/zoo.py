@@ -157,7 +157,8 @@ class ModelCase(NamedTuple):
     def factors(self, generator: torch.Generator, batch: tuple[int, ...] = ()) -> Factors:
         """Positive, and such that each block has one solution: every component has its own place."""
         return tuple(
-            uniform(generator, *batch, *shape, low=0.1, high=0.6) + _places(shape).to(generator.device)
+            uniform(generator, *batch, *shape, low=0.1, high=0.6)
+            + _places(shape).to(generator.device)
             for shape in self.shapes
         )
 
@@ -214,9 +215,7 @@ BLOCK_ITERATIONS = {
     "msom gamma=1": IterationCase(
         lambda: MSOM(1.0), LEAST_SQUARES, EVERY_REG, LEAST_SQUARES, unconvex=True
     ),
-    "som u=x": IterationCase(
-        lambda: SOM(_stays, 1.0), ("frobenius", "kl"), ELASTIC, LEAST_SQUARES
-    ),
+    "som u=x": IterationCase(lambda: SOM(_stays, 1.0), ("frobenius", "kl"), ELASTIC, LEAST_SQUARES),
     "projected gradient": IterationCase(
         ProjectedGradient, regs=EVERY_REG, descends=LEAST_SQUARES, unconvex=True
     ),

@@ -8,6 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..functional.arguments import whole_number
 from ..iterations import MU, Alternating, BlockIteration, Iteration
 from ..losses import Loss
 from ..models import CP, NMF, Factors, Model
@@ -18,7 +19,6 @@ from ..solvers.solve import Callback
 from .inputs import (
     Array,
     Back,
-    check_rank,
     check_regs,
     check_seed,
     check_values,
@@ -88,7 +88,7 @@ def nmf(
     y, back = to_tensor(Y, "Y")
     if y.ndim < 2:
         raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
-    rank, seed = check_rank(rank), check_seed(seed)
+    rank, seed = whole_number("the rank", rank), check_seed(seed)
     name = init if init is not None else "nndsvda" if rank <= min(y.shape[-2:]) else "random"
 
     def start(filled: Tensor) -> Factors:
@@ -156,7 +156,7 @@ def cp(
     y, back = to_tensor(T, "T")
     if y.ndim < 2:
         raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
-    rank, seed = check_rank(rank), check_seed(seed)
+    rank, seed = whole_number("the rank", rank), check_seed(seed)
 
     def start(filled: Tensor) -> Factors:
         assert isinstance(init, str)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
+from ..functional.arguments import whole_number
 from ..losses import Loss
 from ..models import Factors
 from ..regularizers import Regularizer
@@ -111,26 +111,14 @@ def check_values(y: Tensor, loss: Loss, weights: Tensor | None) -> None:
         )
 
 
-def check_rank(rank: int) -> int:
-    """The rank as a Python integer.
-
-    Raises:
-        ValueError: it is not an integer of at least 1.
-    """
-    if isinstance(rank, bool) or not isinstance(rank, numbers.Integral) or rank < 1:
-        raise ValueError(f"the rank must be an integer of at least 1, got {rank!r}")
-    return int(rank)
-
-
 def check_seed(seed: int) -> int:
     """The seed as a Python integer.
 
     Raises:
         ValueError: it is not an integer that a generator takes.
     """
-    integer = isinstance(seed, numbers.Integral) and not isinstance(seed, bool)
-    if not integer or not 0 <= seed < 2**63:
-        raise ValueError(f"the seed must be an integer from 0 to 2^63 - 1, got {seed!r}")
+    if whole_number("the seed", seed, least=0) >= 2**63:
+        raise ValueError(f"the seed must be below 2^63, got {seed}")
     return int(seed)
 
 

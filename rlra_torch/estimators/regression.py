@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from ..blocks import QuadraticBlock
+from ..functional.linalg import masked_least_squares
 from ..iterations import ActiveSet, Alternating, BlockIteration
 from ..losses import Frobenius, KullbackLeibler, Loss
 from ..models import NMF
@@ -115,6 +119,8 @@ def _regress(
             f"{tuple(a.shape[:-1])} or {(*a.shape[:-1], 'k')}".replace("'", "")
         )
     _check_entries(a, y, loss)
+    if iteration == "active_set" and reg.degree == 0:
+        iteration = ActiveSet(on_support=_through_qr(a, y))
     step = Alternating(block_iteration_named(iteration, loss, "active_set")).to(y.device)
     problem = Problem(y, NMF(), loss, (NonNegative(), reg.to(y.device)), free=(1,))
     step.check(problem)
@@ -131,6 +137,13 @@ def _regress(
     x = found.factors[1].mT
     x = x[..., 0] if vector else x
     return Regression(back(x), checks(found.history), plain(found.converged), plain(found.n_iter))
+
+
+def _through_qr(a: Tensor, y: Tensor) -> Callable[[QuadraticBlock, Tensor], Tensor]:
+    """Least squares on supports that does not square the condition number of A."""
+    q, root = torch.linalg.qr(a)
+    target = (q.mT @ y).mT
+    return lambda block, passive: masked_least_squares(root, target, passive)
 
 
 def _check_entries(a: Tensor, y: Tensor, loss: Loss) -> None:

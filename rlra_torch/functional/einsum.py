@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -157,7 +156,7 @@ class Equation:
         return self.inputs[:n] + self.inputs[n + 1 :]
 
 
-def contract(equation: str, *operands: Tensor) -> Tensor:
+class Contraction(NamedTuple):
     """`torch.einsum`, but one plain matrix product where two operands allow it.
 
     The batched product that einsum always takes is about twice as slow on a CPU when one operand is
@@ -165,44 +164,43 @@ def contract(equation: str, *operands: Tensor) -> Tensor:
 
     Args:
         equation: with an ellipsis in front of each term.
-        operands: the tensors.
+        sizes: how many dimensions each of two operands has if it has no leading ones, or None.
+        order: which of the two comes first in the product.
+        dims: the dimensions that are summed, in this order.
 
     Example:
-        >>> import torch
-        >>> contract("...ij,...jr->...ri", torch.ones(2, 3), torch.ones(3, 1))
+        >>> multiply = Contraction.of("...ij,...jr->...ri")
+        >>> multiply(torch.ones(2, 3), torch.ones(3, 1))
         tensor([[3., 3.]])
     """
-    plan = _product(equation)
-    if plan is not None and all(
-        x.ndim == size for x, size in zip(operands, plan.sizes, strict=True)
-    ):
-        first, second = operands[plan.order], operands[1 - plan.order]
-        return torch.tensordot(first, second, dims=plan.dims)
-    return torch.einsum(equation, *operands)
 
+    equation: str
+    sizes: tuple[int, int] | None = None
+    order: int = 0
+    dims: tuple[list[int], list[int]] = ([], [])
 
-class _Product(NamedTuple):
-    """How two operands without leading dimensions become one matrix product."""
+    @classmethod
+    def of(cls, equation: str) -> Contraction:
+        """Plan the contraction of an equation."""
+        left, _, output = equation.replace("...", "").partition("->")
+        terms = left.split(",")
+        if len(terms) != 2:
+            return cls(equation)
+        summed = [a for a in terms[0] if a in terms[1]]
+        free = ["".join(a for a in term if a not in summed) for term in terms]
+        if not summed or output not in (free[0] + free[1], free[1] + free[0]):
+            return cls(equation)
+        order = int(output != free[0] + free[1])
+        first, second = terms[order], terms[1 - order]
+        dims = [first.index(a) for a in summed], [second.index(a) for a in summed]
+        return cls(equation, (len(terms[0]), len(terms[1])), order, dims)
 
-    order: int
-    dims: tuple[list[int], list[int]]
-    sizes: tuple[int, int]
-
-
-@lru_cache(maxsize=256)
-def _product(equation: str) -> _Product | None:
-    left, _, output = equation.replace("...", "").partition("->")
-    terms = left.split(",")
-    if len(terms) != 2:
-        return None
-    summed = [a for a in terms[0] if a in terms[1]]
-    free = ["".join(a for a in term if a not in summed) for term in terms]
-    if not summed or output not in (free[0] + free[1], free[1] + free[0]):
-        return None
-    order = int(output != free[0] + free[1])
-    first, second = terms[order], terms[1 - order]
-    dims = [first.index(a) for a in summed], [second.index(a) for a in summed]
-    return _Product(order, dims, (len(terms[0]), len(terms[1])))
+    def __call__(self, *operands: Tensor) -> Tensor:
+        """The result for these tensors."""
+        if self.sizes is not None and self.sizes == tuple(x.ndim for x in operands):
+            first, second = operands[self.order], operands[1 - self.order]
+            return torch.tensordot(first, second, dims=self.dims)
+        return torch.einsum(self.equation, *operands)
 
 
 def _terms(operands: tuple[str, ...], result: str) -> str:

@@ -113,3 +113,32 @@ def solve_gram(gram: Tensor, cross: Tensor) -> Tensor:
     z = torch.cholesky_solve(right, root)
     z = z + torch.cholesky_solve(right - unit @ z, root)
     return (z * scale[..., :, None]).mT
+
+
+def masked_least_squares(root: Tensor, target: Tensor, mask: Tensor) -> Tensor:
+    """``argmin ||R z - q||`` over vectors on a support, for each row, by QR.
+
+    Unlike `masked_solve` it does not square the condition number. Columns are scaled to unit norm;
+    those off the support are exchanged for columns of an identity below.
+
+    Args:
+        root: R, (*, p, r).
+        target: q, (*, rows, p).
+        mask: (*, rows, r) of bool, the support of each row.
+
+    Returns:
+        (*, rows, r).
+
+    Example:
+        >>> r, q = torch.eye(2), torch.tensor([[1.0, 2.0]])
+        >>> masked_least_squares(r, q, torch.tensor([[True, False]]))
+        tensor([[1., 0.]])
+    """
+    norm = torch.linalg.vector_norm(root, dim=-2, keepdim=True)
+    norm = torch.where(norm > 0, norm, 1)
+    upper = torch.where(mask[..., None, :], (root / norm).unsqueeze(-3), 0)
+    lower = torch.diag_embed((~mask).to(root.dtype))
+    q, r = torch.linalg.qr(torch.cat((upper, lower), -2))
+    right = torch.cat((target, torch.zeros_like(lower[..., 0])), -1)[..., None]
+    z = torch.linalg.solve_triangular(r, q.mT @ right, upper=True)[..., 0]
+    return torch.where(mask, z / norm, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -24,6 +26,8 @@ class ActiveSet(BlockIteration):
 
     Args:
         pivots: how many in one step.
+        on_support: least squares on the passive sets, a function of the block and the sets; by
+            default by Cholesky on the gram, which squares the condition number of the problem.
 
     Raises:
         ValueError: fewer than one pivot.
@@ -43,8 +47,13 @@ class ActiveSet(BlockIteration):
         tensor([[1., 0.]])
     """
 
-    def __init__(self, pivots: int = 1) -> None:
+    def __init__(
+        self,
+        pivots: int = 1,
+        on_support: Callable[[QuadraticBlock, Tensor], Tensor] | None = None,
+    ) -> None:
         super().__init__()
+        self.on_support = _through_gram if on_support is None else on_support
         self.pivots = whole_number("the pivots of ActiveSet", pivots)
 
     def init(self, x: Tensor) -> tuple:
@@ -64,7 +73,7 @@ class ActiveSet(BlockIteration):
         penalized = QuadraticBlock(gram, cross, block.loss)
         passive = memory[0]
         for _ in range(self.pivots):
-            x, passive = _pivot(x, passive, penalized)
+            x, passive = _pivot(x, passive, self.on_support(penalized, passive), penalized)
         return x, (passive,)
 
     def check(self, problem: Problem, n: int) -> None:
@@ -83,9 +92,12 @@ class ActiveSet(BlockIteration):
         return self.pivots * rows * rank * (rank * rank / 3 + 6 * rank)
 
 
-def _pivot(x: Tensor, passive: Tensor, block: QuadraticBlock) -> tuple[Tensor, Tensor]:
+def _through_gram(block: QuadraticBlock, passive: Tensor) -> Tensor:
+    return masked_solve(block.gram, block.cross, passive)
+
+
+def _pivot(x: Tensor, passive: Tensor, z: Tensor, block: QuadraticBlock) -> tuple[Tensor, Tensor]:
     eps = torch.finfo(x.dtype).eps
-    z = masked_solve(block.gram, block.cross, passive)
     blocked = passive & (z <= 0)
     any_blocked = blocked.any(-1, keepdim=True)
     # Towards z, up to the first entry that vanishes.

@@ -42,9 +42,7 @@ class SOM(BlockIteration):
 
     gamma: Tensor
 
-    def __init__(
-        self, direction: Callable[[Tensor], Tensor], gamma: float | Tensor = 1.9
-    ) -> None:
+    def __init__(self, direction: Callable[[Tensor], Tensor], gamma: float | Tensor = 1.9) -> None:
         super().__init__()
         if not callable(direction):
             raise TypeError(f"the direction of SOM is a function of x, got {direction!r}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import string
 
+import torch
 from torch import Tensor
 
 from ..functional.arguments import whole_number
-from ..functional.einsum import Equation, Layout, contract
+from ..functional.einsum import Contraction, Equation, Layout
 from .base import Factors, Model
 
 
@@ -46,8 +47,9 @@ class Multilinear(Model):
         factors = range(len(self.factor_ndims))
         self._roles = [self.equation.roles(n) for n in factors]
         self._layouts = [self.equation.layout(n) for n in factors]
-        self._adjoints = [self.equation.adjoint(n) for n in factors]
-        self._grams = [self.equation.gram(n) for n in factors]
+        self._forward = Contraction.of(self.equation.forward)
+        self._adjoints = [Contraction.of(self.equation.adjoint(n)) for n in factors]
+        self._grams = [Contraction.of(self.equation.gram(n)) for n in factors]
 
     def forward(self, factors: Factors) -> Tensor:
         """The prediction.
@@ -55,7 +57,7 @@ class Multilinear(Model):
         Args:
             factors: one tensor per operand, ``(*, ...)``.
         """
-        return contract(self.equation.forward, *factors)
+        return self._forward(*factors)
 
     def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
         """The matricized product with all factors but ``n`` (for CP: the MTTKRP).
@@ -68,7 +70,7 @@ class Multilinear(Model):
         Returns:
             shaped like factor ``n``, its columns contiguous in memory.
         """
-        found = contract(self._adjoints[n], residual, *self._others(factors, n))
+        found = self._adjoints[n](residual, *self._others(factors, n))
         batch, rows, rank = self._roles[n]
         stored = batch + rank + rows
         lead = found.ndim - len(stored)
@@ -94,9 +96,9 @@ class Multilinear(Model):
         """
         others = self._others(factors, n)
         if weights is None:
-            found = contract(self._grams[n], *others, *others)
+            found = self._grams[n](*others, *others)
         else:
-            found = contract(self.equation.gram(n, weighted=True), weights, *others, *others)
+            found = torch.einsum(self.equation.gram(n, weighted=True), weights, *others, *others)
         batch, rows, rank = self._roles[n]
         kept = found.ndim - 2 * len(rank)
         size = found.shape[kept : kept + len(rank)].numel()
@@ -108,13 +110,13 @@ class Multilinear(Model):
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         """The diagonal of the gram, ``(*, batch, 1, rank)``."""
         others = self._others(factors, n)
-        found = contract(self.equation.gram(n, diagonal=True), *others, *others)
+        found = torch.einsum(self.equation.gram(n, diagonal=True), *others, *others)
         rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:
         """The sums of the prediction per unit of each column, ``(*, batch, 1, rank)``."""
-        found = contract(self.equation.sums(n), *self._others(factors, n))
+        found = torch.einsum(self.equation.sums(n), *self._others(factors, n))
         rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 

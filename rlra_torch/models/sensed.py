@@ -86,4 +86,6 @@ class Sensed(Model):
 def _meta_shape(model: Model, factors: Factors, operator: LinearMap) -> tuple[int, ...]:
     device = next((b.device for b in getattr(operator, "buffers", list)()), torch.device("cpu"))
     prediction = model(factors)
-    return tuple(operator(torch.zeros(prediction.shape, dtype=prediction.dtype, device=device)).shape)
+    return tuple(
+        operator(torch.zeros(prediction.shape, dtype=prediction.dtype, device=device)).shape
+    )

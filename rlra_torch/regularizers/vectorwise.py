@@ -149,9 +149,7 @@ class Group(Vectorwise):
     degree = 1.0
     weight: Tensor
 
-    def __init__(
-        self, weight: float | Tensor, nonnegative: bool = False, dim: int = -2
-    ) -> None:
+    def __init__(self, weight: float | Tensor, nonnegative: bool = False, dim: int = -2) -> None:
         super().__init__(dim)
         hyperparameter(self, "weight", weight)
         self.nonnegative = nonnegative

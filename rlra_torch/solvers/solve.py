@@ -157,11 +157,7 @@ def solve(
     return Solution(progress.state.factors, progress.done, progress.n_iter, progress.history)
 
 
-
-
-def _run(
-    iteration: Iteration, problem: Problem, progress: Progress, count: int
-) -> Iterator[State]:
+def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int) -> Iterator[State]:
     """``count`` states, with the problems that are done held where they are."""
     state = progress.state
     if progress.done.ndim == 0:
@@ -208,9 +204,7 @@ def _announce(progress: Progress, callbacks: Sequence[Callback]) -> bool:
     return any([callback(progress) is True for callback in callbacks])
 
 
-def _check_parts(
-    iteration: Iteration, problem: Problem, start: Factors | Progress
-) -> Factors:
+def _check_parts(iteration: Iteration, problem: Problem, start: Factors | Progress) -> Factors:
     """The factors of the start, once iteration, problem and start fit together."""
     require_iteration("solve", iteration)
     if not isinstance(problem, Problem):

@@ -1,0 +1,162 @@
+"""On fake CUDA tensors: everything stays on its device, and nothing waits for it.
+
+Under `FakeTensorMode` a tensor on "cuda" needs no GPU. Mixing devices raises, and so does reading a
+value: `.item()`, `bool()`, `.tolist()`. Autograd on such tensors asks for a driver, so the backward
+passes run on the meta device, where reading a value raises too.
+"""
+
+import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    FakeTensorMode,
+    UnsupportedOperatorException,
+)
+from zoo import BLOCK_ITERATIONS, EQUATIONS, ITERATIONS, LOSSES, MODELS, REGULARIZERS
+
+from rlra_torch.iterations import MSOM, Alternating, iterates
+from rlra_torch.problem import Problem
+from rlra_torch.solvers.solve import Progress, _run
+from rlra_torch.unrolled import Unrolled
+
+COMBINATIONS = [
+    (name, model, loss)
+    for name, (make, losses) in ITERATIONS.items()
+    for model in MODELS
+    for loss in losses
+    if model in EQUATIONS or not getattr(BLOCK_ITERATIONS.get(name), "gram", "hals" in name)
+    if model == "nmf" or loss in ("frobenius", "kl")
+]
+
+
+@pytest.fixture
+def fake():
+    with FakeTensorMode(), torch.no_grad():
+        yield
+
+
+def made(model, loss, reg="nonnegative", batch=(), device="cuda", weighted=False):
+    """A problem and its start without values."""
+    case = MODELS[model]
+    start = tuple(torch.empty(*batch, *s, device=device) for s in case.shapes)
+    net = case.make().to(device, torch.float32)
+    y = torch.empty_like(net(start))
+    regs = [REGULARIZERS[reg].make().to(device) for _ in start]
+    weights = torch.empty_like(y) if weighted else None
+    return Problem(y, net, LOSSES[loss].make(), regs, weights), start
+
+
+def tensors(tree):
+    if isinstance(tree, torch.Tensor):
+        return [tree]
+    return [x for part in tree for x in tensors(part)]
+
+
+# --- The harness itself can fail ---------------------------------------------------------------
+
+
+def test_reading_a_value_is_caught(fake):
+    x = torch.ones(3, device="cuda")
+    for read in (lambda: x.sum().item(), lambda: bool((x > 0).all()), lambda: x.tolist()):
+        with pytest.raises(DataDependentOutputException):
+            read()
+    with pytest.raises((DataDependentOutputException, UnsupportedOperatorException, Exception)):
+        x.nonzero()
+    with pytest.raises(RuntimeError, match="two different devices|found at least two devices|cpu"):
+        x + torch.ones(3)
+
+
+# --- Forward -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "model", "loss"), COMBINATIONS)
+def test_iterations(name, model, loss, fake):
+    make, _ = ITERATIONS[name]
+    for batch, weighted in (((), False), ((3,), True)):
+        problem, start = made(model, loss, batch=batch, weighted=weighted)
+        iteration = make().to("cuda")
+        iteration.check(problem)
+        state = iteration.init(start, problem)
+        for _ in range(2):
+            state = iteration(state, problem)
+        assert all(x.device.type == "cuda" for x in tensors(state))
+        for x, before in zip(state.factors, start, strict=True):
+            assert x.shape == before.shape and x.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "reg"),
+    [(name, reg) for name, case in BLOCK_ITERATIONS.items() for reg in case.regs],
+)
+def test_regularizers(name, reg, fake):
+    case = BLOCK_ITERATIONS[name]
+    problem, start = made("nmf", case.losses[-1], reg)
+    state = Alternating(case.make()).to("cuda")
+    state = state(state.init(start, problem), problem)
+    assert all(x.device.type == "cuda" for x in tensors(state))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", MODELS)
+def test_measures(model, loss, fake):
+    for batch, weighted in (((), True), ((3,), False)):
+        problem, start = made(model, loss, "nonnegative elastic", batch, weighted=weighted)
+        for value in (problem.kkt(start), problem.objective(start), problem.relative_error(start)):
+            assert value.device.type == "cuda" and value.shape == batch
+
+
+@pytest.mark.parametrize("name", ITERATIONS)
+def test_the_solver_between_two_checks(name, fake):
+    make, losses = ITERATIONS[name]
+    for batch in ((), (3,)):
+        problem, start = made("nmf", losses[-1], batch=batch)
+        iteration = make().to("cuda")
+        done = torch.empty(batch, dtype=torch.bool, device="cuda")
+        state = iteration.init(start, problem)
+        progress = Progress(state, done, torch.zeros_like(done, dtype=torch.long), ())
+        *_, last = _run(iteration, problem, progress, 3)
+        assert all(x.device.type == "cuda" for x in tensors(last))
+
+
+@pytest.mark.parametrize("name", ITERATIONS)
+def test_networks(name, fake):
+    make, losses = ITERATIONS[name]
+    problem, start = made("nmf", losses[-1], batch=(4,))
+    net = Unrolled([make()] * 2, problem.model, problem.loss, problem.regs, lambda y: start)
+    found = net.to("cuda")(problem.y)
+    assert all(x.device.type == "cuda" for x in found)
+
+
+def test_scaled_without_penalties(fake):
+    for model in MODELS:
+        problem, start = made(model, "frobenius", batch=(2,))
+        assert all(x.device.type == "cuda" for x in problem.scaled(start))
+
+
+# --- Backward, on the meta device --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ITERATIONS)
+def test_backward(name):
+    make, losses = ITERATIONS[name]
+    for loss in losses:
+        for batch in ((), (3,)):
+            problem, start = made("nmf", loss, batch=batch, device="meta")
+            given = [x.requires_grad_() for x in (problem.y, *start)]
+            iteration = make().to("meta")
+            state = iteration.init(start, problem)
+            *_, last = iterates([iteration] * 2, problem, state)
+            total = sum(x.sum() for x in last.factors)
+            gradients = torch.autograd.grad(total, given, allow_unused=True)
+            for gradient, x in zip(gradients, given, strict=True):
+                assert gradient is None or gradient.shape == x.shape
+            assert gradients[0] is not None and gradients[0].device.type == "meta"
+
+
+def test_backward_into_parameters():
+    problem, start = made("nmf", "frobenius", batch=(4,), device="meta")
+    steps = [Alternating(MSOM(nn.Parameter(torch.tensor(1.0)))) for _ in range(2)]
+    net = Unrolled(steps, problem.model, problem.loss, problem.regs, lambda y: start).to("meta")
+    sum(x.sum() for x in net(problem.y)).backward()
+    assert all(p.grad is not None and p.grad.device.type == "meta" for p in net.parameters())

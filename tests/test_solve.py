@@ -1,0 +1,322 @@
+"""The one loop: freezing, stopping, callbacks, resuming, and what it reports."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from conformance import close, run
+from zoo import ITERATIONS, example, uniform
+
+from rlra_torch import cp, nmf
+from rlra_torch.iterations import FISTA, HALS, MU, Alternating, Iteration, State
+from rlra_torch.losses import Frobenius, KullbackLeibler
+from rlra_torch.models import NMF
+from rlra_torch.problem import Problem
+from rlra_torch.regularizers import NonNegative
+from rlra_torch.solvers import (
+    Checkpoint,
+    EarlyStop,
+    Progress,
+    ProgressBar,
+    load_checkpoint,
+    solve,
+)
+
+every_iteration = pytest.mark.parametrize("name", ITERATIONS)
+
+
+def made(name):
+    make, losses = ITERATIONS[name]
+    return make(), losses[0]
+
+
+def same_bits(one, two):
+    return all(torch.equal(x, y) for x, y in zip(one, two, strict=True))
+
+
+# --- The loop and its stopping -----------------------------------------------------------------
+
+
+@every_iteration
+def test_a_solve_is_so_many_iterations(name, generator):
+    iteration, loss = made(name)
+    problem, start = example(generator, loss=loss)
+    fit = solve(iteration, problem, start, max_iter=7, tol=0, check_every=3)
+    assert same_bits(fit.factors, run(iteration, problem, start, 7)[-1])
+    assert [record.iteration for record in fit.history] == [0, 3, 6, 7]
+    assert fit.n_iter == 7 and not fit.converged
+    close(fit.objective, problem.objective(fit.factors), atol=0.0)
+    close(fit.kkt, problem.kkt(fit.factors), atol=0.0)
+    close(fit.history[0].objective, problem.objective(start), atol=0.0)
+    seconds = [record.seconds for record in fit.history]
+    assert seconds == sorted(seconds) and fit.seconds == seconds[-1] > 0
+    assert not any(x.requires_grad for x in fit.factors)
+
+
+def test_it_stops_at_the_tolerance(generator):
+    problem, start = example(generator)
+    fits = [
+        solve(Alternating(MU()), problem, start, max_iter=5000, tol=tol, check_every=5)
+        for tol in (1e-3, 1e-6)
+    ]
+    for fit, tol in zip(fits, (1e-3, 1e-6), strict=True):
+        assert fit.converged and fit.kkt <= tol
+        assert (fit.history[-2].kkt > tol) and fit.n_iter == fit.history[-1].iteration
+    assert fits[0].n_iter < fits[1].n_iter < 5000
+    short = solve(Alternating(MU()), problem, start, max_iter=5, tol=1e-6)
+    assert not short.converged and short.kkt > 1e-6 and short.n_iter == 5
+
+
+def test_zero_tolerance_runs_all():
+    """Even where the residual is exactly zero."""
+    y = torch.ones(4, 3, dtype=torch.float64)
+    problem = Problem(y, NMF(), Frobenius(), (NonNegative(), NonNegative()))
+    start = (y[:, :1], y[0, :, None])
+    assert problem.kkt(start) == 0
+    assert solve(Alternating(HALS()), problem, start, max_iter=20, tol=0).n_iter == 20
+    at_once = solve(Alternating(HALS()), problem, start, max_iter=20, tol=1e-9)
+    assert at_once.converged and at_once.n_iter == 0 and len(at_once.history) == 1
+
+
+@every_iteration
+def test_each_problem_of_a_batch_stops_on_its_own(name, generator):
+    """One starts at its solution; it and those that finish later stay where they were, bit by bit."""
+    iteration, loss = made(name)
+    problem, start = example(generator, loss=loss, batch=(4,))
+    y = problem.y.clone()
+    y[2] = problem.model(start)[2]
+    y[1] = problem.model(start)[1] * 1.0001
+    problem = replace(problem, y=y)
+    states = []
+    tol = float(problem.kkt(start)[[0, 3]].min()) * 0.5
+    fit = solve(
+        iteration, problem, start, max_iter=6, tol=tol, check_every=1, callbacks=[states.append]
+    )
+    assert fit.n_iter[2] == 0 and fit.converged[2]
+    assert same_bits([x[2] for x in fit.factors], [x[2] for x in start])
+    for i in range(4):
+        stop = int(fit.n_iter[i])
+        kkts = [float(record.kkt[i]) for record in fit.history]
+        assert all(k > tol for k in kkts[:stop])
+        assert fit.converged[i] == (kkts[stop] <= tol)
+        still = [x[i] for x in states[stop].state.factors]
+        assert same_bits(still, [x[i] for x in fit.factors])
+        # And they went their way as if alone.
+        alone = replace(problem, y=problem.y[i])
+        single = solve(
+            iteration, alone, tuple(x[i] for x in start), max_iter=6, tol=tol, check_every=1
+        )
+        assert single.n_iter == stop
+        for x, y in zip(single.factors, fit.factors, strict=True):
+            close(x, y[i], 1e-7)
+    assert len({int(n) for n in fit.n_iter}) > 1
+
+
+def test_frozen_factors_stay(generator):
+    problem, start = example(generator)
+    fit = solve(Alternating(HALS()), problem.freeze(0), start, max_iter=20)
+    assert torch.equal(fit.factors[0], start[0]) and not torch.equal(fit.factors[1], start[1])
+
+
+# --- Callbacks ---------------------------------------------------------------------------------
+
+
+def test_callbacks_see_every_check_and_can_stop(generator):
+    problem, start = example(generator)
+    seen = []
+
+    def stop_at_third(progress):
+        seen.append(progress.history[-1].iteration)
+        return len(seen) == 3
+
+    later = []
+    fit = solve(
+        Alternating(MU()),
+        problem,
+        start,
+        max_iter=100,
+        check_every=5,
+        callbacks=[stop_at_third, lambda p: later.append(p.n_iter)],
+    )
+    assert seen == [0, 5, 10] and len(later) == 3
+    assert fit.n_iter == 10 and not fit.converged
+    # Only True stops, not any value.
+    assert solve(Alternating(MU()), problem, start, max_iter=10, callbacks=[len_of]).n_iter == 10
+
+
+def len_of(progress):
+    return len(progress.history)
+
+
+def test_early_stop(generator):
+    problem, start = example(generator, batch=(3,))
+    fit = solve(
+        Alternating(MU()), problem, start, max_iter=5000, tol=0, callbacks=[EarlyStop(1e-3)]
+    )
+    objective = torch.stack([record.objective for record in fit.history])
+    falls = (objective[:-1] - objective[1:]) / objective[:-1]
+    assert (falls[-1] <= 1e-3).all() and (falls[:-1] > 1e-3).any(-1).all()
+    assert 0 < int(fit.n_iter[0]) < 5000
+    for bad in (-1.0, math.nan):
+        with pytest.raises(ValueError, match="the decrease must be"):
+            EarlyStop(bad)
+
+
+def test_progress_bar_is_silent_when_piped(generator, capfd):
+    problem, start = example(generator)
+    solve(Alternating(MU()), problem, start, max_iter=20, callbacks=[ProgressBar(20)])
+    assert capfd.readouterr().out == ""
+
+
+# --- Checkpoints -------------------------------------------------------------------------------
+
+
+@every_iteration
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_a_resumed_solve_equals_an_undisturbed_one(name, batch, generator, tmp_path):
+    """Bit by bit: factors, memory, counters and history."""
+    iteration, loss = made(name)
+    problem, start = example(generator, loss=loss, batch=batch)
+    path = tmp_path / "deep" / "run.pt"
+    settings = {"tol": 1e-4, "check_every": 2}
+    whole = solve(iteration, problem, start, max_iter=13, **settings)
+    solve(iteration, problem, start, max_iter=6, callbacks=[Checkpoint(path)], **settings)
+    progress = load_checkpoint(path)
+    assert isinstance(progress.state, State) and progress.history[-1].iteration <= 6
+    resumed = solve(iteration, problem, progress, max_iter=13, **settings)
+    assert same_bits(resumed.factors, whole.factors)
+    assert torch.equal(resumed.n_iter, whole.n_iter)
+    assert torch.equal(resumed.converged, whole.converged)
+    assert len(resumed.history) == len(whole.history)
+    for ours, theirs in zip(resumed.history, whole.history, strict=True):
+        assert ours.iteration == theirs.iteration
+        assert torch.equal(ours.kkt, theirs.kkt) and torch.equal(ours.objective, theirs.objective)
+    assert resumed.seconds >= progress.history[-1].seconds
+    assert [p.name for p in path.parent.iterdir()] == ["run.pt"]
+
+
+def test_resuming_what_is_finished_changes_nothing(generator, tmp_path):
+    problem, start = example(generator)
+    path = tmp_path / "run.pt"
+    fit = solve(Alternating(HALS()), problem, start, tol=1e-3, callbacks=[Checkpoint(path)])
+    again = solve(Alternating(HALS()), problem, load_checkpoint(path), tol=1e-3)
+    assert same_bits(again.factors, fit.factors) and again.n_iter == fit.n_iter
+
+
+def test_checkpoint_intervals(generator, tmp_path):
+    problem, start = example(generator)
+    path, written = tmp_path / "run.pt", []
+
+    def note(progress):
+        written.append(load_checkpoint(path).history[-1].iteration if path.is_file() else None)
+
+    solve(
+        Alternating(MU()),
+        problem,
+        start,
+        max_iter=5,
+        tol=0,
+        check_every=1,
+        callbacks=[Checkpoint(path, every=2), note],
+    )
+    assert written == [0, 0, 2, 2, 4, 4]
+    with pytest.raises(ValueError, match="at least 1"):
+        Checkpoint(path, every=0)
+
+
+def test_damaged_checkpoints(tmp_path):
+    path = tmp_path / "run.pt"
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        load_checkpoint(path)
+    for content in (b"", b"noise"):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match="is not a checkpoint of a solve"):
+            load_checkpoint(path)
+    torch.save({"state": 1}, path)
+    with pytest.raises(ValueError, match="is not a checkpoint of a solve"):
+        load_checkpoint(path)
+
+
+# --- What can go wrong -------------------------------------------------------------------------
+
+
+class Explodes(Iteration):
+    """Good for some steps, then infinite."""
+
+    def __init__(self, after):
+        super().__init__()
+        self.after = after
+
+    def init(self, factors, problem):
+        return State(factors, (torch.zeros(()),))
+
+    def forward(self, state, problem):
+        (count,) = state.memory
+        grown = 1.0 if count < self.after else torch.inf
+        return State(tuple(grown * x for x in state.factors), (count + 1,))
+
+
+def test_an_objective_that_is_not_finite(generator):
+    problem, start = example(generator)
+    with pytest.warns(RuntimeWarning, match="not finite after 6 iterations") as caught:
+        fit = solve(Explodes(4), problem, start, max_iter=50, tol=0, check_every=2)
+    assert caught[0].filename == __file__, "the warning points to who called"
+    assert same_bits(fit.factors, start) and fit.n_iter == 4
+    assert fit.objective.isfinite() and not fit.converged
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_iter": 0}, "max_iter must be an integer of at least 1"),
+        ({"max_iter": 2.5}, "max_iter must be an integer of at least 1"),
+        ({"max_iter": True}, "max_iter must be an integer of at least 1"),
+        ({"check_every": 0}, "check_every must be an integer of at least 1"),
+        ({"tol": -1.0}, "tol must be"),
+        ({"tol": math.nan}, "tol must be"),
+    ],
+)
+def test_settings(settings, message, generator):
+    problem, start = example(generator)
+    with pytest.raises(ValueError, match=message):
+        solve(Alternating(HALS()), problem, start, **settings)
+
+
+def test_nothing_is_done_before_the_parts_fit(generator):
+    problem, start = example(generator)
+    called = []
+    for bad, error in (
+        (replace(problem, loss=KullbackLeibler()), TypeError),
+        (replace(problem, y=problem.y * torch.nan), ValueError),
+    ):
+        with pytest.raises(error):
+            solve(Alternating(FISTA()), bad, start, callbacks=[called.append])
+    assert called == []
+
+
+# --- Reproducibility ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("init", ["random", "nndsvda", "nndsvdar"])
+@pytest.mark.parametrize("iteration", ["hals", "mu", "fista"])
+def test_same_seed_same_bits(init, iteration, generator):
+    y = uniform(generator, 12, 9)
+    state = torch.get_rng_state()
+    fits = [nmf(y, 3, iteration=iteration, init=init, seed=s, max_iter=30) for s in (5, 5, 6)]
+    assert same_bits(fits[0].factors, fits[1].factors)
+    if init != "nndsvda":
+        assert not torch.equal(fits[0].factors[0], fits[2].factors[0])
+    assert torch.equal(torch.get_rng_state(), state), "the global generator was used"
+    tensor = uniform(generator, 5, 4, 3)
+    one, two = (cp(tensor, 2, init="random", seed=1, max_iter=20) for _ in range(2))
+    assert same_bits(one.factors, two.factors)
+
+
+def test_progress_is_what_callbacks_get(generator):
+    problem, start = example(generator, batch=(2,))
+    seen = []
+    solve(Alternating(MU()), problem, start, max_iter=4, check_every=2, callbacks=[seen.append])
+    assert all(isinstance(p, Progress) for p in seen)
+    assert [p.n_iter.tolist() for p in seen] == [[0, 0], [2, 2], [4, 4]]
+    assert [len(p.history) for p in seen] == [1, 2, 3]

@@ -140,12 +140,12 @@ class Problem:
     def kkt(self, factors: Factors) -> Tensor:
         """The scale-free optimality residual, (*,); 0 exactly at stationary points.
 
-        Each free block takes the proximal step ``x+ = prox(x - g / D, 1 / D)``. The squared length of
-        all steps in the metric, ``sum D (x - x+)^2``, divided by the size of the data in the unit of
-        the loss, is the square of the residual: at a residual of 1e-4 such a step gains about 1e-8 of
-        the data. It does not change when the data or the columns of the factors are rescaled,
-        because the metric ``D`` is the curvature of the loss at the mean of the data times the rank
-        times the energy of each column.
+        Each free block takes the proximal step ``x+ = prox(x - g / D, 1 / D)``. The squared length
+        of all steps in the metric, ``sum D (x - x+)^2``, divided by the size of the data in the
+        unit of the loss, is the square of the residual: at a residual of 1e-4 such a step gains
+        about 1e-8 of the data. It does not change when the data or the columns of the factors are
+        rescaled, because the metric ``D`` is the curvature of the loss at the mean of the data
+        times the rank times the energy of each column.
         """
         gain = self.y.new_zeros(self.batch_shape)
         for n in self.order:
@@ -167,8 +167,8 @@ class Problem:
         """The factors times the common scale that minimizes the objective.
 
         In closed form without penalties (``<y, p> / <p, p>`` for Frobenius, ``sum y / sum p`` for
-        Kullback-Leibler), else from the roots of a polynomial. Factors whose regularizer fixes their
-        scale keep it.
+        Kullback-Leibler), else from the roots of a polynomial. Factors whose regularizer fixes
+        their scale keep it.
 
         References:
             | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.2.3 and 10.4.1

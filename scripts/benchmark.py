@@ -231,7 +231,7 @@ def products(rounds: int, device: str, out: Path) -> str:
 
 
 def inner(rounds: int, device: str, out: Path) -> str:
-    """The effect of 1 to 100 inner HALS iterations (2000 x 50, rank 3), per iteration and in time."""
+    """The effect of 1 to 100 inner HALS iterations (2000 x 50, rank 3)."""
     state = np.random.RandomState(0)
     truth = [state.rand(size, 3) for size in (2000, 50)]
     start = tuple(torch.from_numpy(state.rand(size, 3)).to(device) for size in (2000, 50))

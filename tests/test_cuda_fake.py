@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
+    DynamicOutputShapeException,
     FakeTensorMode,
-    UnsupportedOperatorException,
 )
 from zoo import BLOCK_ITERATIONS, EQUATIONS, ITERATIONS, LOSSES, MODELS, REGULARIZERS
 
@@ -26,7 +26,8 @@ COMBINATIONS = [
     for model in MODELS
     for loss in losses
     if model in EQUATIONS or not getattr(BLOCK_ITERATIONS.get(name), "gram", "hals" in name)
-    if model == "nmf" or loss in ("frobenius", "kl")
+    # Every loss on matrices, and each other model once.
+    if model == "nmf" or loss == losses[0]
 ]
 
 
@@ -61,9 +62,9 @@ def test_reading_a_value_is_caught(fake):
     for read in (lambda: x.sum().item(), lambda: bool((x > 0).all()), lambda: x.tolist()):
         with pytest.raises(DataDependentOutputException):
             read()
-    with pytest.raises((DataDependentOutputException, UnsupportedOperatorException, Exception)):
+    with pytest.raises(DynamicOutputShapeException):
         x.nonzero()
-    with pytest.raises(RuntimeError, match="two different devices|found at least two devices|cpu"):
+    with pytest.raises(RuntimeError, match="two different devices"):
         x + torch.ones(3)
 
 
@@ -72,14 +73,14 @@ def test_reading_a_value_is_caught(fake):
 
 @pytest.mark.parametrize(("name", "model", "loss"), COMBINATIONS)
 def test_iterations(name, model, loss, fake):
-    make, _ = ITERATIONS[name]
+    make, losses = ITERATIONS[name]
     for batch, weighted in (((), False), ((3,), True)):
+        if weighted and (model != "nmf" or loss != losses[0]):
+            continue
         problem, start = made(model, loss, batch=batch, weighted=weighted)
         iteration = make().to("cuda")
         iteration.check(problem)
-        state = iteration.init(start, problem)
-        for _ in range(2):
-            state = iteration(state, problem)
+        state = iteration(iteration.init(start, problem), problem)
         assert all(x.device.type == "cuda" for x in tensors(state))
         for x, before in zip(state.factors, start, strict=True):
             assert x.shape == before.shape and x.dtype == torch.float32
@@ -97,8 +98,9 @@ def test_regularizers(name, reg, fake):
     assert all(x.device.type == "cuda" for x in tensors(state))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "loss"), [("nmf", loss) for loss in LOSSES] + [(model, "kl") for model in MODELS]
+)
 def test_measures(model, loss, fake):
     for batch, weighted in (((), True), ((3,), False)):
         problem, start = made(model, loss, "nonnegative elastic", batch, weighted=weighted)
@@ -115,7 +117,7 @@ def test_the_solver_between_two_checks(name, fake):
         done = torch.empty(batch, dtype=torch.bool, device="cuda")
         state = iteration.init(start, problem)
         progress = Progress(state, done, torch.zeros_like(done, dtype=torch.long), ())
-        *_, last = _run(iteration, problem, progress, 3)
+        *_, last = _run(iteration, problem, progress, 2)
         assert all(x.device.type == "cuda" for x in tensors(last))
 
 
@@ -140,18 +142,16 @@ def test_scaled_without_penalties(fake):
 @pytest.mark.parametrize("name", ITERATIONS)
 def test_backward(name):
     make, losses = ITERATIONS[name]
-    for loss in losses:
-        for batch in ((), (3,)):
-            problem, start = made("nmf", loss, batch=batch, device="meta")
-            given = [x.requires_grad_() for x in (problem.y, *start)]
-            iteration = make().to("meta")
-            state = iteration.init(start, problem)
-            *_, last = iterates([iteration] * 2, problem, state)
-            total = sum(x.sum() for x in last.factors)
-            gradients = torch.autograd.grad(total, given, allow_unused=True)
-            for gradient, x in zip(gradients, given, strict=True):
-                assert gradient is None or gradient.shape == x.shape
-            assert gradients[0] is not None and gradients[0].device.type == "meta"
+    for loss, batch in [(losses[-1], ()), *((loss, (3,)) for loss in losses)]:
+        problem, start = made("nmf", loss, batch=batch, device="meta")
+        given = [x.requires_grad_() for x in (problem.y, *start)]
+        iteration = make().to("meta")
+        *_, last = iterates([iteration] * 2, problem, iteration.init(start, problem))
+        total = sum(x.sum() for x in last.factors)
+        gradients = torch.autograd.grad(total, given, allow_unused=True)
+        for gradient, x in zip(gradients, given, strict=True):
+            assert gradient is None or gradient.shape == x.shape
+        assert gradients[0] is not None and gradients[0].device.type == "meta"
 
 
 def test_backward_into_parameters():

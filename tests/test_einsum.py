@@ -1,4 +1,4 @@
-"""The algebra of equations: what is accepted, how letters sort themselves, how factors are packed."""
+"""The algebra of einsum equations."""
 
 import math
 

@@ -114,6 +114,9 @@ def test_with_every_regularizer(name, reg, weighted, generator):
             assert (factors[1] >= 0).all() and all(x.isfinite().all() for x in factors)
         if loss in case.descends and (problem.regs[0].convex or case.unconvex):
             check_descent(iteration, problem, start, 8)
+    coarse = replace(problem, y=problem.y[0].float(), weights=None)
+    for x in run(iteration, coarse, tuple(x[0].float() for x in start), 1)[-1]:
+        assert x.dtype == torch.float32
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])

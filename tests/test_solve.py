@@ -81,7 +81,7 @@ def test_zero_tolerance_runs_all():
 
 @every_iteration
 def test_each_problem_of_a_batch_stops_on_its_own(name, generator):
-    """One starts at its solution; it and those that finish later stay where they were, bit by bit."""
+    """One starts at its solution; all stay where they finished, bit by bit."""
     iteration, loss = made(name)
     problem, start = example(generator, loss=loss, batch=(4,))
     y = problem.y.clone()

@@ -155,7 +155,7 @@ class ModelCase(NamedTuple):
     shapes: tuple[tuple[int, ...], ...]
 
     def factors(self, generator: torch.Generator, batch: tuple[int, ...] = ()) -> Factors:
-        """Positive, and such that each block has one solution: every component has its own place."""
+        """Positive, each block with one solution: every component has its own place."""
         return tuple(
             uniform(generator, *batch, *shape, low=0.1, high=0.6)
             + _places(shape).to(generator.device)

@@ -1,4 +1,4 @@
-"""The algebra of einsum equations: forward, adjoint and gram of a map that is linear in each factor."""
+"""The algebra of einsum equations: forward, adjoint and gram of a multilinear map."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Layout(NamedTuple):
         return x.reshape(*shape[:split], rows.numel(), rank.numel())
 
     def unpack(self, block: Tensor, like: Tensor) -> Tensor:
-        """The inverse of `pack`, for a factor shaped like ``like`` (its leading dimensions free)."""
+        """The inverse of `pack`, for a factor shaped like ``like`` but for leading dimensions."""
         if self.trivial:
             return block
         own = like.shape[like.ndim - len(self.permutation) :]
@@ -54,10 +54,10 @@ class Layout(NamedTuple):
 class Equation:
     """An einsum equation read as a multilinear map ``(X_1, ..., X_d) -> prediction``.
 
-    The letters of factor ``n`` sort themselves: in the output and in no other factor are its *rows*,
-    in the output and in another factor its *batch*, not in the output its *rank*. The adjoint in
-    factor ``n`` exchanges that operand with the output; the gram contracts the other factors with a
-    copy of themselves in which every letter that is not in the output is primed.
+    The letters of factor ``n`` sort themselves: in the output and in no other factor are its
+    *rows*, in the output and in another factor its *batch*, not in the output its *rank*. The
+    adjoint in factor ``n`` exchanges that operand with the output; the gram contracts the other
+    factors with a copy of themselves in which every letter that is not in the output is primed.
 
     Args:
         inputs: the letters of each factor.
@@ -123,7 +123,7 @@ class Equation:
         return Layout(order, len(batch), len(rows))
 
     def adjoint(self, n: int) -> str:
-        """``(residual, others...) -> (batch, rank, rows)``: rank first, so that columns lie together."""
+        """``(residual, others...) -> (batch, rank, rows)``: columns lie together in memory."""
         batch, rows, rank = self.roles(n)
         return _terms((self.output, *self._others(n)), batch + rank + rows)
 
@@ -148,7 +148,7 @@ class Equation:
         return _terms((*weights, *others, *copies), result)
 
     def sums(self, n: int) -> str:
-        """``(others...) -> (batch, rank)``: the adjoint of a prediction of ones, without its rows."""
+        """``(others...) -> (batch, rank)``: the adjoint of ones, without its rows."""
         batch, _, rank = self.roles(n)
         return _terms(self._others(n), batch + rank)
 
@@ -199,7 +199,7 @@ class Contraction(NamedTuple):
         """The result for these tensors."""
         if self.sizes is not None and self.sizes == tuple(x.ndim for x in operands):
             first, second = operands[self.order], operands[1 - self.order]
-            return torch.tensordot(first, second, dims=self.dims)
+            return torch.tensordot(first, second, dims=self.dims)  # pyright: ignore[reportArgumentType]
         return torch.einsum(self.equation, *operands)
 
 

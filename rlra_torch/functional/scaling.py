@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -9,8 +11,8 @@ from scipy.optimize import brentq
 def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
     """The positive local minimizer of ``sum_e c_e t^e - log_weight log t`` of least cost.
 
-    Of the roots of the derivative, those where it rises. They are bracketed between the points where two terms of ``t`` times the derivative are of
-    one size, which hold them all.
+    Of the roots of the derivative, those where it rises. They are bracketed between the points
+    where two terms of ``t`` times the derivative are of one size, which hold them all.
 
     Args:
         powers: the coefficient ``c_e`` of each real exponent ``e``.
@@ -48,7 +50,7 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
     grid = np.linspace(crossings.min() - margin, crossings.max() + margin, 512)
     values = np.array([derivative(u) for u in grid])
     found = [
-        float(np.exp(brentq(derivative, a, b, xtol=1e-14)))
+        math.exp(float(brentq(derivative, a, b, xtol=1e-14)))  # pyright: ignore[reportArgumentType]
         for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
         if fa <= 0 < fb
     ]

@@ -52,8 +52,8 @@ class BlockIteration(nn.Module, ABC):
     """One step on one factor that sees its block and its regularizer only.
 
     The whole protocol: ``init(x) -> memory`` and ``forward(x, memory, block, reg) -> x, memory``,
-    with ``x`` of shape ``(*, batch, rows, rank)``. One that can share work between steps on the same
-    block overrides `repeat` as well.
+    with ``x`` of shape ``(*, batch, rows, rank)``. One that can share work between steps on the
+    same block overrides `repeat` as well.
 
     Attributes:
         nonnegative: whether it needs factors that are nonnegative, frozen ones included.

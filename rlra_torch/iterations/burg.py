@@ -15,8 +15,9 @@ from .base import BlockIteration
 class BurgMirrorDescent(BlockIteration):
     """NoLips: a step of mirror descent on ``-sum log x``, relative to which KL is smooth.
 
-    ``KL(y, A x)`` is smooth relative to Burg's entropy with the constant ``M = sum y``, for each row
-    its own. With an elastic net each entry solves ``l2 z^2 + (g + l1 + M / x) z - M = 0``; without,
+    ``KL(y, A x)`` is smooth relative to Burg's entropy with the constant ``M = sum y``, for each
+    row its own. With an elastic net each entry solves ``l2 z^2 + (g + l1 + M / x) z - M = 0``;
+    without,
 
         x <- x / (1 + x g / M)
 

@@ -38,9 +38,9 @@ class Extrapolated(Iteration):
         Y_n+ = project(X_n+ + beta (X_n+ - X_n))
 
     After a sweep the objective at ``(Y_1, ..., Y_{d-1}, X_d)``, which the last block gives at no
-    further product with the data, is compared with the last one. Where it rose, ``Y = X``, the limit
-    becomes beta and ``beta`` is divided by eta; else both grow, ``limit = min(1, gamma_limit limit)``
-    and ``beta = min(limit, gamma beta)``. The factors of the state are the feasible ``X``.
+    further product with the data, is compared with the last one. Where it rose, ``Y = X``, the
+    limit becomes beta and ``beta`` is divided by eta; else both grow, ``limit = min(1, gamma_limit
+    limit)`` and ``beta = min(limit, gamma beta)``. The factors of the state are the feasible ``X``.
 
     Args:
         iteration: what is extrapolated.

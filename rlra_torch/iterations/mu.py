@@ -13,13 +13,13 @@ from .base import BlockIteration
 
 
 class MU(BlockIteration):
-    """``x <- argmin_{z >= floor}  G(z; x) + l1 z + l2 z^2 / 2`` with the loss's separable majorizer.
+    """``x <- argmin_{z >= floor} G(z; x) + l1 z + l2 z^2 / 2``, G the loss's majorizer.
 
     Without penalties ``x <- x (N / P)^gamma``, with ``P - N`` the gradient and gamma the exponent
     for which the objective never rises: 1 for beta in [1, 2], ``1 / (2 - beta)`` below and
-    ``1 / (beta - 1)`` above. With them, the exact minimizer of the penalized majorizer rather than a
-    ratio of gradients: for Frobenius ``x (N - l1)_+ / (P + l2 x)``, for Kullback-Leibler the positive
-    root of ``l2 z^2 + (P + l1) z - x N = 0``.
+    ``1 / (beta - 1)`` above. With them, the exact minimizer of the penalized majorizer rather than
+    a ratio of gradients: for Frobenius ``x (N - l1)_+ / (P + l2 x)``, for Kullback-Leibler the
+    positive root of ``l2 z^2 + (P + l1) z - x N = 0``.
 
     Args:
         floor: entries stay above ``floor`` times the largest entry of their factor, because 0 is

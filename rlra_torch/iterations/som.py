@@ -1,4 +1,4 @@
-"""The second-order-majorant family: a diagonal majorant of the Hessian for any positive direction."""
+"""The second-order-majorant family: a diagonal majorant for any positive direction."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .base import BlockIteration, relaxation
 
 
 class SOM(BlockIteration):
-    """``x <- prox(x - gamma g / D)`` in the metric ``D = |H| u / u``, for a free direction ``u > 0``.
+    """``x <- prox(x - gamma g / D)`` in the metric ``D = |H| u / u``, for a free ``u > 0``.
 
     ``Diag(H u / u) - H`` is positive semidefinite for an entrywise nonnegative Hessian and any
     ``u > 0``. For least squares and a convex regularizer the objective never rises for gamma in

@@ -38,11 +38,11 @@ class Loss(nn.Module, ABC):
 
     @abstractmethod
     def scale(self, prediction: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Numerator and denominator, entrywise, of the best ``lambda`` for ``lambda prediction``."""
+        """Numerator and denominator of the best ``lambda`` for ``lambda prediction``, entrywise."""
 
     @abstractmethod
     def magnitude(self, y: Tensor) -> Tensor:
-        """The size of the data in the unit of the loss, entrywise: what makes residuals scale-free."""
+        """The size of the data in the unit of the loss, entrywise; it scales residuals."""
 
     def majorized(
         self, x: Tensor, positive: Tensor, negative: Tensor, l1: Tensor | None, l2: Tensor | None
@@ -62,5 +62,5 @@ class Loss(nn.Module, ABC):
         raise TypeError(f"{type(self).__name__} has no separable majorizer, which MU needs")
 
     def domain(self, y: Tensor) -> str | None:
-        """What is wrong with observed data ``y``, or None (this looks at values: it synchronises)."""
+        """What is wrong with observed data ``y``, or None; this synchronises."""
         return None

@@ -15,8 +15,9 @@ class BetaDivergence(Loss):
     """``(y^b + (b - 1) p^b - b y p^(b - 1)) / (b (b - 1))`` per entry, for any real ``b``.
 
     Its gradient splits into ``p^(b - 1) - y p^(b - 2)``. The convex part is majorized by Jensen's
-    inequality and the concave part by its tangent, which gives a separable majorizer whose minimizer
-    ``x t`` solves, with ``P, N`` the two parts of the gradient and ``l1, l2`` an elastic net,
+    inequality and the concave part by its tangent, which gives a separable majorizer whose
+    minimizer ``x t`` solves, with ``P, N`` the two parts of the gradient and ``l1, l2`` an elastic
+    net,
 
         P t^(2 - b) + l1 t^(2 - b) + l2 x t^(3 - b) = N      (b < 1)
         P t         + l1 t^(2 - b) + l2 x t^(3 - b) = N      (1 <= b < 2)

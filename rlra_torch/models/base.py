@@ -13,7 +13,7 @@ Factors = tuple[Tensor, ...]
 
 
 class Model(nn.Module, ABC):
-    """A map ``(X_1, ..., X_d) -> prediction``, linear in each factor, batched over leading dimensions.
+    """A map ``(X_1, ..., X_d) -> prediction``, linear in each factor and batched.
 
     A new model writes `forward` and says its dimensions; it gains from a closed-form `adjoint` and,
     where the normal operator of a factor is small, from `gram` and `has_gram`.
@@ -61,8 +61,8 @@ class Model(nn.Module, ABC):
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         """The squared norm of the prediction per unit of an entry of each column of factor ``n``.
 
-        It tells the scale in which a column is to be measured. By default one number for all columns,
-        from the prediction of a factor of ones.
+        It tells the scale in which a column is to be measured. By default one number for all
+        columns, from the prediction of a factor of ones.
 
         Returns:
             broadcastable with a block ``(*, batch, rows, rank)``.

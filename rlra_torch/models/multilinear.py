@@ -84,7 +84,7 @@ class Multilinear(Model):
         return True
 
     def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
-        """``J_n^T diag(weights) J_n``, one small matrix per batch entry (and per row, with weights).
+        """``J_n^T diag(weights) J_n``, per batch entry and, with weights, per row.
 
         Args:
             factors: all factors; the ``n``-th gives its shape only.
@@ -188,7 +188,7 @@ class NMF(CP):
 
 
 class Tucker(Multilinear):
-    """Tucker model: factors ``(*, n_i, r_i)``, then the core ``(*, r_1, ..., r_d)`` as the last one.
+    """Tucker model: factors ``(*, n_i, r_i)``, and the core ``(*, r_1, ..., r_d)`` last.
 
     Args:
         order: the number of modes, at least 2.

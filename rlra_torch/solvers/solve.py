@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -140,9 +141,7 @@ def solve(
     stop = _announce(progress, callbacks)
     while not stop and progress.history[-1].iteration < max_iter and not bool(progress.done.all()):
         count = min(check_every, max_iter - progress.history[-1].iteration)
-        state = progress.state
-        for state in _run(iteration, problem, progress, count):
-            pass
+        state = deque(_run(iteration, problem, progress, count), maxlen=1).pop()
         following = _measured(progress, problem, state, count, tol, begin)
         if not bool(following.history[-1].objective.isfinite().all()):
             warnings.warn(
@@ -164,7 +163,7 @@ def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int)
         yield from iterates(repeat(iteration, count), problem, state)
         return
     for _ in range(count):
-        *_, new = iterates((iteration,), problem, state)
+        _, new = iterates((iteration,), problem, state)
         state = _frozen(progress.done, state, new)
         yield state
 

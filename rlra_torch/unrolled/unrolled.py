@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 from torch import Tensor, nn
@@ -80,5 +81,4 @@ class Unrolled(nn.Module):
             y: the data.
             weights: of its entries, or None.
         """
-        *_, last = self.iterates(y, weights)
-        return last.factors
+        return deque(self.iterates(y, weights), maxlen=1).pop().factors

@@ -241,9 +241,14 @@ def run(iteration: Iteration, problem: Problem, factors, count: int):
     return trace
 
 
-def check_descent(iteration: Iteration, problem: Problem, factors, count: int = 15) -> None:
+def check_descent(iteration: Iteration, problem: Problem, factors, count: int = 10) -> None:
     """The objective never rises, beyond rounding."""
-    trace = torch.stack([problem.objective(f) for f in run(iteration, problem, factors, count)])
+    check_falls(problem, run(iteration, problem, factors, count))
+
+
+def check_falls(problem: Problem, iterates) -> None:
+    """The objective never rises along these factors, beyond rounding."""
+    trace = torch.stack([problem.objective(factors) for factors in iterates])
     entries = problem.loss.magnitude(problem.y)
     entries = entries if problem.weights is None else problem.weights * entries
     size = entries.flatten(len(problem.batch_shape)).sum(-1) + trace[0]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conformance import check_descent, check_iteration, close, run
+from conformance import check_descent, check_falls, check_iteration, close, run
 from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from zoo import (
@@ -109,11 +109,12 @@ def test_with_every_regularizer(name, reg, weighted, generator):
         start = (set_of.onto(start[0]), start[1])
         iteration = Alternating(case.make())
         iteration.check(problem)
-        for factors in run(iteration, problem, start, 8)[1:]:
-            close(set_of.onto(factors[0]), factors[0])
-            assert (factors[1] >= 0).all() and all(x.isfinite().all() for x in factors)
+        iterates = run(iteration, problem, start, 6)
+        for first, second in iterates[1:]:
+            close(set_of.onto(first), first)
+            assert (second >= 0).all() and second.isfinite().all()
         if loss in case.descends and (problem.regs[0].convex or case.unconvex):
-            check_descent(iteration, problem, start, 8)
+            check_falls(problem, iterates)
     coarse = replace(problem, y=problem.y[0].float(), weights=None)
     for x in run(iteration, coarse, tuple(x[0].float() for x in start), 1)[-1]:
         assert x.dtype == torch.float32
@@ -135,9 +136,10 @@ def test_sets_of_factors_that_are_not_blocks(name, reg, n, generator):
             iteration.check(problem)
         return
     iteration.check(problem)
-    check_descent(iteration, problem, start, 8)
-    last = run(iteration, problem, start, 8)[-1][n]
-    close(REGULARIZERS[reg].onto(last), last)
+    iterates = run(iteration, problem, start, 6)
+    check_falls(problem, iterates)
+    for factors in iterates:
+        close(REGULARIZERS[reg].onto(factors[n]), factors[n])
 
 
 def test_relaxations_up_to_two_descend(generator):
@@ -371,8 +373,8 @@ def test_the_operator_equals_its_reference(generator):
 @pytest.mark.parametrize("batch", [(), (2,)])
 @pytest.mark.parametrize("interval", [(0.0, float("inf")), (-0.2, 0.6)])
 def test_kernel_gradients(batch, interval, generator):
-    x, gram, cross = (t[..., :3, :3].clone() for t in kernel_inputs(generator, batch))
-    given = tuple(t.requires_grad_() for t in (x, gram + 2 * torch.eye(3), cross))
+    x, gram, cross = (t[..., :2, :2].clone() for t in kernel_inputs(generator, batch))
+    given = tuple(t.requires_grad_() for t in (x, gram + 2 * torch.eye(2), cross))
 
     def sweeps(x, gram, cross):
         return coordinate_sweeps(x, gram, cross, (None, None), interval, 2)
@@ -395,7 +397,7 @@ SMOOTH = {
     "fista": (FISTA, "frobenius"),
     "projected gradient": (ProjectedGradient, "frobenius"),
     "burg": (BurgMirrorDescent, "kl"),
-    "active set": (lambda: ActiveSet(4), "frobenius"),
+    "active set": (ActiveSet, "frobenius"),
     "projected least squares": (ProjectedLeastSquares, "frobenius"),
 }
 
@@ -451,7 +453,7 @@ def test_gradient_of_a_learned_step(make, generator):
 
 
 def compiled_equals_eager(make, backend, generator):
-    iteration = Alternating(make(), inner=2)
+    iteration = Alternating(make(), inner=2 if make is FISTA else 1)
     w, h = uniform(generator, 6, 2), uniform(generator, 5, 2)
     y = uniform(generator, 6, 5)
 

@@ -76,9 +76,7 @@ def test_active_set_converges_and_says_so(kind):
 
 
 def test_penalties_are_those_of_an_augmented_problem():
-    """``l1 1^T x = -x^T A^T d`` and ``ridge |x|^2 = |sqrt(ridge) x - 0|^2``: plain least
-    squares.
-    """
+    """``l1 1^T x`` shifts y by ``d`` with ``A^T d = l1``; ``ridge |x|^2`` adds rows."""
     rng = np.random.default_rng(0)
     for _ in range(10):
         a, y = regression(rng, "tall")

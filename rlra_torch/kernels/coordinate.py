@@ -76,7 +76,7 @@ def plain_sweeps(
     diagonal = gram.diagonal(dim1=-2, dim2=-1)
     diagonal = diagonal if gram.ndim > x.ndim else diagonal.unsqueeze(-2)
     columns = list(x.unbind(-1))
-    threshold = None if l1 is None else l1.expand_as(x)
+    threshold = None if l1 is None else l1.to(x.dtype).expand_as(x)
     for _ in range(sweeps):
         for q in range(len(columns)):
             row = gram[..., q, :]

@@ -30,6 +30,7 @@ from rlra_torch.iterations import (
     Alternating,
     BurgMirrorDescent,
     Counted,
+    Extrapolated,
     ProjectedGradient,
     ProjectedLeastSquares,
     Repeat,
@@ -223,6 +224,18 @@ def test_burg_and_mu_agree_for_a_single_component(generator):
         close(run(Alternating(make()), problem, factors, 1)[-1][0], expected)
 
 
+@pytest.mark.parametrize(("l1", "ridge"), [(0.0, 0.0), (0.3, 0.0), (0.0, 0.4), (0.3, 0.4)])
+def test_burg_takes_the_mirror_step(l1, ridge, generator):
+    """Stationary in z: <g, z> + l1 z + ridge z^2 / 2 + M D(z, x), D that of Burg's entropy."""
+    problem, (w, h) = example(generator, loss="kl")
+    problem = replace(problem, regs=(NonNegative(l1, ridge), NonNegative()))
+    z = run(Alternating(BurgMirrorDescent(), order=(0,)), problem, (w, h), 1)[-1][0]
+    gradient = problem.block(0, (w, h)).gradient(w)
+    mass = problem.y.sum(-1, keepdim=True)
+    slope = gradient + l1 + ridge * z + mass * (1 / w - 1 / z)
+    assert (slope.abs() < 1e-10 * mass).all()
+
+
 def test_mu_keeps_entries_alive(generator):
     """Zero is absorbing, so entries stay above the floor; a floor of 0 lets them die."""
     x = uniform(generator, 5, 3)
@@ -272,6 +285,32 @@ def test_repeat(generator):
     thrice = run(Repeat(Alternating(MU()), 3), problem, start, 2)[-1]
     once = run(Alternating(MU()), problem, start, 6)[-1]
     assert all(torch.equal(x, y) for x, y in zip(thrice, once, strict=True))
+
+
+def test_extrapolation_by_nothing_is_the_plain_iteration(generator):
+    problem, start = example(generator, "cp", batch=(3,))
+    plain = run(Alternating(HALS()), problem, start, 5)[-1]
+    found = run(Extrapolated(Alternating(HALS()), beta=0.0), problem, start, 5)[-1]
+    for x, y in zip(found, plain, strict=True):
+        close(x, y)
+
+
+def test_extrapolation_is_faster_where_it_is_hard(generator):
+    """Collinear components, one column .9 of the one before: 50 sweeps do as well as 200."""
+    factors = []
+    for n in (20, 21, 22):
+        x = uniform(generator, 5, n, 6)
+        for q in range(1, 6):
+            x[..., q] = 0.1 * x[..., q] + 0.9 * x[..., q - 1]
+        factors.append(x)
+    y = CP(3)(tuple(factors))
+    problem = Problem(y, CP(3), Frobenius(), [NonNegative()] * 3)
+    start = problem.scaled(tuple(uniform(generator, *x.shape) for x in factors))
+    iteration = Alternating(HALS())
+    fast = run(Extrapolated(iteration), problem, start, 50)
+    assert all((x >= 0).all() for factors in fast for x in factors)
+    slow = run(iteration, problem, start, 200)[-1]
+    assert problem.objective(fast[-1]).median() <= problem.objective(slow).median()
 
 
 @pytest.mark.parametrize(

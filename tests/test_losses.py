@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 from conformance import check_loss, close
-from torch.autograd import gradcheck
+from torch.autograd import gradcheck, gradgradcheck
 from zoo import LOSSES, uniform
 
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler
@@ -102,7 +102,7 @@ def test_majorized_is_stationary_over_many_decades(beta, l1, l2, generator):
 @pytest.mark.parametrize(("l1", "l2"), PENALTIES)
 def test_majorized_passes_gradcheck(beta, l1, l2, generator):
     loss = loss_of(beta)
-    x, positive, negative, first, second = uniform(generator, 5, 4, low=0.5, high=1.5)
+    x, positive, negative, first, second = uniform(generator, 5, 2, low=0.5, high=1.5)
     penalties = tuple(g for g, there in ((0.3 * first, l1), (second, l2)) if there)
 
     def step(x, positive, negative, *penalties):
@@ -111,8 +111,9 @@ def test_majorized_passes_gradcheck(beta, l1, l2, generator):
             x, positive, negative, next(rest) if l1 else None, next(rest) if l2 else None
         )
 
-    given = (x, positive, negative, *penalties)
-    assert gradcheck(step, tuple(g.clone().requires_grad_() for g in given))
+    given = tuple(g.clone().requires_grad_() for g in (x, positive, negative, *penalties))
+    assert gradcheck(step, given)
+    assert gradgradcheck(step, given)
 
 
 @every_beta

@@ -54,7 +54,10 @@ def coordinate_sweeps(
     if l1 is not None and lower >= 0:
         cross, l1 = cross - l1, None
     if lower >= 0 and x.ndim == 2 and gram.ndim == 2:
-        return plane_sweeps(x.mT, gram, cross.mT, lower, upper, sweeps).mT
+        # Where nothing is traced, a call of the operator costs more than a sweep of a small block.
+        plain = type(x) is Tensor and x.device.type == "cpu" and not torch.is_grad_enabled()
+        run = _plane_sweeps_cpu if plain and not torch.compiler.is_compiling() else plane_sweeps
+        return run(x.mT, gram, cross.mT, lower, upper, sweeps).mT
     return plain_sweeps(x, gram, cross, l1, interval, sweeps)
 
 
@@ -102,7 +105,9 @@ def plane_sweeps(
 
 
 @plane_sweeps.register_kernel("cpu")
-def _(x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int) -> Tensor:
+def _plane_sweeps_cpu(
+    x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int
+) -> Tensor:
     x = x.clone(memory_format=torch.contiguous_format)
     rows, goals = x.unbind(0), cross.contiguous().unbind(0)
     coupling, stacked = gram.clone().fill_diagonal_(0).unbind(0), x.mT

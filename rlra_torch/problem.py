@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import Block, DivergenceBlock, QuadraticBlock
-from .functional.einsum import Layout
-from .functional.scaling import best_scale
-from .losses import Loss
+from .functional.scaling import penalized_scale
+from .losses import BetaDivergence, Loss
 from .models import Factors, Model
-from .regularizers import ElasticNet, Regularizer, Split
+from .regularizers import Regularizer
+from .regularizers.packed import packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,18 +124,7 @@ class Problem:
 
     def regularizer(self, n: int, factors: Factors) -> Regularizer:
         """The regularizer of factor ``n``, acting on its block."""
-        layout, reg = self.model.layout(n), self.regs[n]
-        if layout.trivial:
-            return reg
-        if not isinstance(reg, ElasticNet):
-            return Packed(reg, layout, factors[n])
-        # What acts on each entry does not see the layout, unless its weights differ.
-        if all(w is None or w.ndim == 0 for w in reg.weights):
-            return reg
-        l1, ridge = (
-            0.0 if w is None else layout.pack(w.expand_as(factors[n])) for w in reg.weights
-        )
-        return ElasticNet(l1, ridge, reg.lower, reg.upper)
+        return packed(self.regs[n], self.model.layout(n), factors[n])
 
     def kkt(self, factors: Factors) -> Tensor:
         """The scale-free optimality residual, (*,); 0 exactly at stationary points.
@@ -147,11 +136,11 @@ class Problem:
         rescaled, because the metric ``D`` is the curvature of the loss at the mean of the data
         times the rank times the energy of each column.
         """
-        gain = self.y.new_zeros(self.batch_shape)
+        gain, curvature = self.y.new_zeros(self.batch_shape), self._curvature()
         for n in self.order:
             block, reg = self.block(n, factors), self.regularizer(n, factors)
             x = self.pack(n, factors)
-            gradient, metric = block.gradient(x), reg.metric(self._metric(n, factors, x))
+            gradient, metric = block.gradient(x), reg.metric(self._metric(n, factors, x, curvature))
             moved = reg.prox(x - gradient / metric, 1 / metric)
             gain = gain + self._summed(metric * (x - moved).square())
         size = self._summed(self._weighted(self.loss.magnitude(self.y)))
@@ -180,8 +169,10 @@ class Problem:
         top, bottom = self._summed(self._weighted(top)), self._summed(self._weighted(bottom))
         count, tiny = len(moving), torch.finfo(bottom.dtype).tiny
         scale = (top.clamp_min(tiny) / bottom.clamp_min(tiny)) ** (1 / count)
-        if any(self.regs[n].degree for n in moving) and hasattr(self.loss, "beta"):
-            scale = self._regularized_scale(factors, moving, top, bottom)
+        degrees = [float(self.regs[n].degree or 0.0) for n in moving]
+        if any(degrees) and isinstance(self.loss, BetaDivergence):
+            values = torch.stack([self._summed(self.regs[n](factors[n])) for n in moving], -1)
+            scale = penalized_scale(self.loss.beta, top, bottom, values, degrees)
         out = list(factors)
         for n in moving:
             own = factors[n].ndim - scale.ndim
@@ -245,38 +236,20 @@ class Problem:
         lead = self.y.ndim - self.model.ndim
         return entries.flatten(lead).sum(-1) if entries.ndim > lead else entries
 
-    def _metric(self, n: int, factors: Factors, x: Tensor) -> Tensor:
-        weights = torch.ones_like(self.y) if self.weights is None else self.weights
-        mean = self._summed(weights * self.y.abs()) / self._summed(weights)
-        curvature = torch.where(mean > 0, self.loss.curvature(mean, mean), 1)
-        energy = self.model.column_energy(factors, n)
+    def _curvature(self) -> Tensor:
+        """The curvature of the loss at the mean of the data, times the mean weight, (*,)."""
+        count = self.y[(0,) * len(self.batch_shape)].numel()
+        mean = self._summed(self._weighted(self.y.abs())) / count
+        weight = torch.ones_like(mean)
         if self.weights is not None:
-            curvature = curvature * self._summed(weights) / self._summed(torch.ones_like(weights))
-        tiny = torch.finfo(x.dtype).tiny
-        metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - mean.ndim))] * energy
-        return metric.clamp_min(tiny).expand_as(x)
+            weight = self._summed(self.weights) / count
+            mean = mean / weight
+        return weight * torch.where(mean > 0, self.loss.curvature(mean, mean), 1)
 
-    def _regularized_scale(
-        self, factors: Factors, moving: list[int], top: Tensor, bottom: Tensor
-    ) -> Tensor:
-        beta, count = float(getattr(self.loss, "beta")), len(moving)  # noqa: B009
-        penalties = torch.stack([self._summed(self.regs[n](factors[n])) for n in moving], -1)
-        found = []
-        rows = torch.stack([top, bottom], -1).reshape(-1, 2).tolist()
-        for (t, b), values in zip(rows, penalties.reshape(-1, count).tolist(), strict=True):
-            powers: dict[float, float] = {}
-            log_weight = 0.0
-            for exponent, c in ((count * beta, b), (count * (beta - 1), -t)):
-                derivative = exponent / count
-                if derivative:
-                    powers[exponent] = powers.get(exponent, 0.0) + c / derivative
-                else:
-                    log_weight -= count * c
-            for n, value in zip(moving, values, strict=True):
-                degree = float(self.regs[n].degree or 0.0)
-                powers[degree] = powers.get(degree, 0.0) + value
-            found.append(best_scale(powers, log_weight))
-        return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)
+    def _metric(self, n: int, factors: Factors, x: Tensor, curvature: Tensor) -> Tensor:
+        energy = self.model.column_energy(factors, n)
+        metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
+        return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
 
 
 def _check_parts(problem: Problem) -> None:
@@ -313,64 +286,3 @@ def _check_companions(problem: Problem) -> None:
                     f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
                     f"data is {y.dtype} on {y.device}; convert one"
                 )
-
-
-class Packed(Regularizer):
-    """A regularizer of a factor, acting on the block that the factor was packed into."""
-
-    def __init__(self, reg: Regularizer, layout: Layout, like: Tensor) -> None:
-        super().__init__()
-        self.reg, self.layout, self.like = reg, layout, like
-        self.degree, self.convex = reg.degree, reg.convex
-        self.couples = (-2, -1) if reg.couples else ()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.reg(self.layout.unpack(x, self.like))
-
-    def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
-        step = torch.as_tensor(step, dtype=x.dtype, device=x.device).expand_as(x)
-        own = self.layout.unpack(x, self.like)
-        return self.layout.pack(self.reg.prox(own, self.layout.unpack(step, self.like)))
-
-    def split(self, x: Tensor) -> Split:
-        split = self.reg.split(self.layout.unpack(x, self.like))
-        return split._replace(l1=self._packed(split.l1), l2=self._packed(split.l2))
-
-    def metric(self, diagonal: Tensor) -> Tensor:
-        own = self.reg.metric(self.layout.unpack(diagonal, self.like))
-        return self.layout.pack(own.expand_as(self.like))
-
-    def _packed(self, weight: Tensor | None) -> Tensor | None:
-        return None if weight is None else self.layout.pack(weight.expand_as(self.like))
-
-
-def observed(y: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-    """Data with NaN for missing entries, as finite data and weights.
-
-    Args:
-        y: (*, ...), NaN where missing.
-        weights: nonnegative weights or a boolean mask (True: observed) like ``y``, or None.
-
-    Returns:
-        the data with 1 in the place of what is missing, and the weights (None: all observed).
-
-    Raises:
-        ValueError: weights that are negative, of another shape, or all zero.
-
-    Example:
-        >>> observed(torch.tensor([2.0, float("nan")]))
-        (tensor([2., 1.]), tensor([1., 0.]))
-    """
-    missing = y.isnan()
-    if weights is None and not bool(missing.any()):
-        return y, None
-    if weights is None:
-        weights = torch.ones_like(y)
-    if weights.shape != y.shape:
-        raise ValueError(f"weights have shape {tuple(weights.shape)}, the data {tuple(y.shape)}")
-    weights = weights.to(dtype=y.dtype, device=y.device).masked_fill(missing, 0)
-    if bool((weights < 0).any()) or not bool(weights.isfinite().all()):
-        raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
-    if not bool((weights > 0).any()):
-        raise ValueError("no entry is observed: all weights are zero or all data is NaN")
-    return torch.where(weights > 0, y, 1), weights

@@ -9,13 +9,15 @@ from conformance import close
 from scipy.optimize import nnls as scipy_nnls
 from zoo import LOSSES, MODELS, REGULARIZERS, example, normal, uniform
 
+from rlra_torch.functional.missing import observed
 from rlra_torch.iterations import MU, Alternating
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler
 from rlra_torch.models import CP, NMF, Multilinear
 from rlra_torch.models.base import replaced
 from rlra_torch.operators import Dense
-from rlra_torch.problem import Packed, Problem, observed
+from rlra_torch.problem import Problem
 from rlra_torch.regularizers import Box, Free, NonNegative, Simplex
+from rlra_torch.regularizers.packed import Packed
 from rlra_torch.solvers import solve
 
 every_loss = pytest.mark.parametrize("loss", LOSSES)

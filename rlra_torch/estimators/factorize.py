@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from ..functional.arguments import whole_number
+from ..functional.missing import observed
 from ..iterations import MU, Alternating, BlockIteration, Iteration
 from ..losses import Loss
 from ..models import CP, NMF, Factors, Model
-from ..problem import Problem, observed
+from ..problem import Problem
 from ..regularizers import NonNegative, Regularizer
 from ..solvers import Progress, Solution, solve
 from ..solvers.solve import Callback

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+import torch
 from scipy.optimize import brentq
+from torch import Tensor
 
 
 def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
@@ -55,3 +58,39 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
         if fa <= 0 < fb
     ]
     return min(found, key=cost, default=1.0)
+
+
+def penalized_scale(
+    beta: float, top: Tensor, bottom: Tensor, penalties: Tensor, degrees: Sequence[float]
+) -> Tensor:
+    """The ``t`` that minimizes a beta-divergence at ``t^d p`` plus ``sum_n t^(p_n) R_n``.
+
+    Args:
+        beta: of the divergence.
+        top: (*,) ``sum y p^(beta - 1)``.
+        bottom: (*,) ``sum p^beta``.
+        penalties: (*, d) the values ``R_n``, one for each factor that is scaled.
+        degrees: their degrees of homogeneity ``p_n``.
+
+    Returns:
+        (*,).
+
+    Example:
+        >>> one = torch.ones(())
+        >>> float(penalized_scale(2.0, 4 * one, one, torch.zeros(1), [2.0]))
+        4.0
+    """
+    count, found = len(degrees), []
+    sums = torch.stack([top, bottom], -1).reshape(-1, 2).tolist()
+    for (t, b), values in zip(sums, penalties.reshape(-1, count).tolist(), strict=True):
+        powers: dict[float, float] = {}
+        log_weight = 0.0
+        for order, c in ((beta, b), (beta - 1, -t)):
+            if order:
+                powers[count * order] = powers.get(count * order, 0.0) + c / order
+            else:
+                log_weight -= count * c
+        for degree, value in zip(degrees, values, strict=True):
+            powers[degree] = powers.get(degree, 0.0) + value
+        found.append(best_scale(powers, log_weight))
+    return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)

@@ -1,0 +1,58 @@
+"""A regularizer of a factor that is solved for in another layout."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..functional.einsum import Layout
+from .base import Regularizer, Split
+from .elementwise import ElasticNet
+
+
+def packed(reg: Regularizer, layout: Layout, like: Tensor) -> Regularizer:
+    """The regularizer of a factor, acting on the block that the factor is packed into.
+
+    Args:
+        reg: the regularizer.
+        layout: how the factor becomes a block.
+        like: the factor.
+    """
+    if layout.trivial:
+        return reg
+    if not isinstance(reg, ElasticNet):
+        return Packed(reg, layout, like)
+    # What acts on each entry does not see the layout, unless its weights differ.
+    if all(w is None or w.ndim == 0 for w in reg.weights):
+        return reg
+    l1, ridge = (0.0 if w is None else layout.pack(w.expand_as(like)) for w in reg.weights)
+    return ElasticNet(l1, ridge, reg.lower, reg.upper)
+
+
+class Packed(Regularizer):
+    """A regularizer of a factor, acting on the block that the factor was packed into."""
+
+    def __init__(self, reg: Regularizer, layout: Layout, like: Tensor) -> None:
+        super().__init__()
+        self.reg, self.layout, self.like = reg, layout, like
+        self.degree, self.convex = reg.degree, reg.convex
+        self.couples = (-2, -1) if reg.couples else ()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.reg(self.layout.unpack(x, self.like))
+
+    def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
+        step = torch.as_tensor(step, dtype=x.dtype, device=x.device).expand_as(x)
+        own = self.layout.unpack(x, self.like)
+        return self.layout.pack(self.reg.prox(own, self.layout.unpack(step, self.like)))
+
+    def split(self, x: Tensor) -> Split:
+        split = self.reg.split(self.layout.unpack(x, self.like))
+        return split._replace(l1=self._packed(split.l1), l2=self._packed(split.l2))
+
+    def metric(self, diagonal: Tensor) -> Tensor:
+        own = self.reg.metric(self.layout.unpack(diagonal, self.like))
+        return self.layout.pack(own.expand_as(self.like))
+
+    def _packed(self, weight: Tensor | None) -> Tensor | None:
+        return None if weight is None else self.layout.pack(weight.expand_as(self.like))

@@ -14,6 +14,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 def test_blocks_run(number, capsys):
+    torch.manual_seed(0)
     names: dict[str, object] = {}
     exec(BLOCKS[number], names)
     if "Landweber" in names:

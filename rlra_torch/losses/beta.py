@@ -241,7 +241,8 @@ def _positive_root(terms: list[tuple[Tensor, float]], right: Tensor) -> Tensor:
 
     In ``u = log t`` the logarithm of the left side is convex and increasing, so Newton's method
     converges from anywhere, and from ``u = 0`` never passes the root when it lies below. The last
-    step alone is differentiated: at a converged root that is the implicit derivative.
+    two steps alone are differentiated: at a converged root the first of them gives the implicit
+    derivative, the second one that of the next orders.
     """
     tiny = torch.finfo(right.dtype).tiny
     logs = torch.stack(torch.broadcast_tensors(*(c.clamp_min(tiny).log() for c, _ in terms)))
@@ -255,6 +256,8 @@ def _positive_root(terms: list[tuple[Tensor, float]], right: Tensor) -> Tensor:
         return u - (torch.logsumexp(weighted, 0) - target) / slope
 
     u = torch.zeros_like(target)
-    for _ in range(16):
+    for _ in range(14):
         u = newton(u, logs.detach(), target.detach())
-    return newton(u.detach(), logs, target).exp()
+    for _ in range(2):
+        u = newton(u, logs, target)
+    return u.exp()

@@ -7,7 +7,11 @@ from conformance import close
 from scipy.optimize import lsq_linear, minimize
 from scipy.optimize import nnls as scipy_nnls
 
-from rlra_torch import nnkl, nnls
+from rlra_torch import Problem, nnkl, nnls, solve
+from rlra_torch.iterations import HALS, MSOM, Alternating, Extrapolated
+from rlra_torch.losses import Frobenius
+from rlra_torch.models import NMF
+from rlra_torch.regularizers import NonNegative
 
 KINDS = (
     "tall",
@@ -125,6 +129,25 @@ def test_first_order_iterations_reach_the_optimum(iteration, condition, count):
     a, y = (np.stack(parts) for parts in zip(*problems, strict=True))
     x = nnls(a, y, iteration, max_iter=count, tol=1e-9).x
     for one, found, data in zip(a, x, y, strict=True):
+        assert cost(one, found, data) <= best_nnls(one, data) + 5e-7 * np.square(data).sum()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("iteration", [HALS(), MSOM(1.0)], ids=["hals", "msom"])
+def test_momentum_takes_those_without_it_to_condition_1000(iteration):
+    """Of the order of the condition number instead of its square."""
+    rng, problems = np.random.default_rng(4), []
+    for _ in range(40):
+        u, v = (np.linalg.qr(rng.standard_normal((k, 6)))[0] for k in (12, 6))
+        a = u @ np.diag(rng.uniform(1, 1000) ** -np.linspace(0, 1, 6)) @ v
+        problems.append((a, a @ rng.standard_normal(6) + 0.1 * rng.standard_normal(12)))
+    a, y = (torch.from_numpy(np.stack(parts)) for parts in zip(*problems, strict=True))
+    regs = (NonNegative(), NonNegative())
+    problem = Problem(y[..., None], NMF(), Frobenius(), regs, free=(1,))
+    step = Extrapolated(Alternating(iteration))
+    start = (a, torch.ones(40, 1, 6, dtype=y.dtype))
+    x = solve(step, problem, start, max_iter=12000, tol=1e-12, check_every=500).factors[1][:, 0]
+    for (one, data), found in zip(problems, x.numpy(), strict=True):
         assert cost(one, found, data) <= best_nnls(one, data) + 5e-7 * np.square(data).sum()
 
 

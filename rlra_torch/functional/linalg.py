@@ -56,7 +56,7 @@ def masked_solve(gram: Tensor, cross: Tensor, mask: Tensor) -> Tensor:
     """Least squares on a support for each row: ``z_P = G_PP^-1 c_P`` and 0 elsewhere.
 
     The system is scaled to a unit diagonal, bordered by an identity off the support, solved by
-    Cholesky with a jitter of a few rounding errors and refined once in the true gram.
+    Cholesky with a jitter of a few rounding errors and refined twice in the true gram.
 
     Args:
         gram: (*, r, r), or (*, rows, r, r) when each row has its own.
@@ -73,13 +73,9 @@ def masked_solve(gram: Tensor, cross: Tensor, mask: Tensor) -> Tensor:
     """
     if gram.ndim <= cross.ndim:
         gram = gram.unsqueeze(-3)
-    eps = torch.finfo(gram.dtype).eps
-    scale = gram.diagonal(dim1=-2, dim2=-1).clamp_min(torch.finfo(gram.dtype).tiny).rsqrt()
-    unit = gram * scale[..., :, None] * scale[..., None, :]
+    unit, scale, eye, jitter = _scaled(gram)
     both = mask[..., :, None] & mask[..., None, :]
-    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     system = torch.where(both, unit, eye)
-    jitter = 4 * eps * gram.shape[-1] * eye
     root, _ = torch.linalg.cholesky_ex(system + jitter)
     right = torch.where(mask, cross * scale, 0)[..., None]
     z = torch.cholesky_solve(right, root)
@@ -104,15 +100,21 @@ def solve_gram(gram: Tensor, cross: Tensor) -> Tensor:
     """
     if gram.ndim > cross.ndim:
         return masked_solve(gram, cross, torch.ones_like(cross, dtype=torch.bool))
-    eps = torch.finfo(gram.dtype).eps
-    scale = gram.diagonal(dim1=-2, dim2=-1).clamp_min(torch.finfo(gram.dtype).tiny).rsqrt()
-    unit = gram * scale[..., :, None] * scale[..., None, :]
-    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    root, _ = torch.linalg.cholesky_ex(unit + 4 * eps * gram.shape[-1] * eye)
+    unit, scale, _, jitter = _scaled(gram)
+    root, _ = torch.linalg.cholesky_ex(unit + jitter)
     right = cross.mT * scale[..., :, None]
     z = torch.cholesky_solve(right, root)
     z = z + torch.cholesky_solve(right - unit @ z, root)
     return (z * scale[..., :, None]).mT
+
+
+def _scaled(gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A gram scaled to a unit diagonal, the scale, an identity, and a jitter for Cholesky."""
+    finfo = torch.finfo(gram.dtype)
+    scale = gram.diagonal(dim1=-2, dim2=-1).clamp_min(finfo.tiny).rsqrt()
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    unit = gram * scale[..., :, None] * scale[..., None, :]
+    return unit, scale, eye, 4 * finfo.eps * gram.shape[-1] * eye
 
 
 def masked_least_squares(root: Tensor, target: Tensor, mask: Tensor) -> Tensor:

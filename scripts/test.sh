@@ -27,6 +27,10 @@ echo "Checking the style with ruff."
 "$python" -m ruff format --check .
 echo "Checking the types with pyright."
 "$python" -m pyright --pythonpath "$python"
+if [[ "${CI:-}" == "true" ]]; then
+    echo "Fetching the real data that some tests use."
+    "$python" scripts/fetch_data.py usgs orl || echo "Not to be had here: those tests are skipped."
+fi
 echo "Running the tests."
 if [[ -n "$selection" ]]; then
     exec "$python" -m pytest -m "$selection"

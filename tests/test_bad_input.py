@@ -361,7 +361,7 @@ PROBLEMS = {
     "factors-dtype": (lambda: problem().validate((W.float(), H)), TypeError, "float32", "float64"),
     "reg-dtype": (
         lambda: problem(regs=(NonNegative(torch.ones(2)), Free())).validate((W, H)),
-        TypeError, "l1_weight", "torch.float64",
+        TypeError, "l1", "torch.float64",
     ),
 }  # fmt: skip
 

@@ -50,7 +50,7 @@ def test_weights_and_frozen_factors(generator):
     problem, start = example(generator)
     net = network([Alternating(HALS())] * 3, problem.freeze(0), start)
     weights = uniform(generator, *problem.y.shape)
-    found = net(problem.y, weights)
+    found = net(problem.y, weights=weights)
     assert torch.equal(found[0], start[0])
     assert not torch.equal(found[1], net(problem.y)[1])
 

@@ -4,10 +4,13 @@ from .active_set import ActiveSet
 from .alternating import Alternating, Counted
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
-from .combinators import Repeat
+from .combinators import Regularized, Repeat
 from .extrapolated import Extrapolated
+from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
+from .inertial import Inertial
+from .lista import LISTA
 from .mu import MU
 from .projected_ls import ProjectedLeastSquares
 from .som import MSOM, SOM
@@ -15,6 +18,7 @@ from .som import MSOM, SOM
 __all__ = [
     "FISTA",
     "HALS",
+    "LISTA",
     "MSOM",
     "MU",
     "SOM",
@@ -24,9 +28,13 @@ __all__ = [
     "BurgMirrorDescent",
     "Counted",
     "Extrapolated",
+    "Gain",
+    "Gained",
+    "Inertial",
     "Iteration",
     "ProjectedGradient",
     "ProjectedLeastSquares",
+    "Regularized",
     "Repeat",
     "State",
     "iterates",

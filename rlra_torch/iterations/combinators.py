@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import nn
+
 from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
+from ..regularizers import Regularizer
 from .base import Iteration, State, require_iteration
 
 
@@ -41,3 +47,41 @@ class Repeat(Iteration):
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)
+
+
+class Regularized(Iteration):
+    """An iteration with regularizers of its own, in the place of those of the problem.
+
+    As layers of a network, each with a threshold that it learns.
+
+    Args:
+        iteration: what is applied.
+        regs: one regularizer per factor.
+
+    Raises:
+        TypeError: not an iteration over all factors.
+
+    Example:
+        >>> from rlra_torch.iterations import FISTA, Alternating
+        >>> from rlra_torch.regularizers import NonNegative
+        >>> regs = (NonNegative(), NonNegative(l1=0.1))
+        >>> len(Regularized(Alternating(FISTA()), regs).regs)
+        2
+    """
+
+    def __init__(self, iteration: Iteration, regs: Sequence[Regularizer]) -> None:
+        super().__init__()
+        require_iteration("Regularized", iteration)
+        self.iteration, self.regs = iteration, nn.ModuleList(regs)
+
+    def init(self, factors: Factors, problem: Problem) -> State:
+        return self.iteration.init(factors, self._own(problem))
+
+    def forward(self, state: State, problem: Problem) -> State:
+        return self.iteration(state, self._own(problem))
+
+    def check(self, problem: Problem) -> None:
+        self.iteration.check(self._own(problem))
+
+    def _own(self, problem: Problem) -> Problem:
+        return replace(problem, regs=tuple(self.regs))

@@ -42,8 +42,12 @@ class ProjectedGradient(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        step = self.gamma / _bound(block, reg, x)
+        step = self.step(x, block, reg)
         return reg.prox(x - step * block.gradient(x), step), memory
+
+    def step(self, x: Tensor, block: Block, reg: Regularizer) -> Tensor:
+        """``gamma / L``, broadcasting with ``x``."""
+        return self.gamma / _bound(block, reg, x)
 
     def check(self, problem: Problem, n: int) -> None:
         _require_lipschitz(type(self).__name__, problem)

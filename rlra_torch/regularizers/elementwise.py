@@ -36,6 +36,9 @@ class ElasticNet(Regularizer):
         (tensor(4.), tensor([[1., 0.]]))
     """
 
+    l1: Tensor | None
+    ridge: Tensor | None
+
     def __init__(
         self,
         l1: float | Tensor = 0.0,
@@ -49,29 +52,20 @@ class ElasticNet(Regularizer):
                 raise TypeError(f"the {name} bound must be a real number, got {bound!r}")
         if not lower < upper:
             raise ValueError(f"an interval needs lower < upper, got [{lower}, {upper}]")
-        self.l1, self.ridge = _present(l1), _present(ridge)
-        if self.l1:
-            hyperparameter(self, "l1_weight", l1)
-        if self.ridge:
-            hyperparameter(self, "ridge_weight", ridge)
+        for name, weight in (("l1", l1), ("ridge", ridge)):
+            if _present(weight):
+                hyperparameter(self, name, weight)
+            else:
+                self.register_buffer(name, None)
         self.lower, self.upper = float(lower), float(upper)
         cone = self.lower in (-math.inf, 0.0) and self.upper == math.inf
-        if cone and not (self.l1 and self.ridge):
-            self.degree = 1.0 if self.l1 else 2.0 if self.ridge else 0.0
+        if cone and (self.l1 is None or self.ridge is None):
+            self.degree = 1.0 if self.l1 is not None else 2.0 if self.ridge is not None else 0.0
 
     @property
     def weights(self) -> tuple[Tensor | None, Tensor | None]:
         """The two weights, None where absent."""
-        return (
-            self.get_buffer_or_parameter("l1_weight") if self.l1 else None,
-            self.get_buffer_or_parameter("ridge_weight") if self.ridge else None,
-        )
-
-    def get_buffer_or_parameter(self, name: str) -> Tensor:
-        """A hyperparameter, fixed or learned."""
-        value = getattr(self, name)
-        assert isinstance(value, Tensor)
-        return value
+        return self.l1, self.ridge
 
     def forward(self, x: Tensor) -> Tensor:
         """The value, (*,)."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-from ..iterations import Iteration, State, iterates
+from ..iterations import Iteration, State, iterates, require_iteration
 from ..losses import Loss
 from ..models import Factors, Model
 from ..problem import Problem
@@ -25,17 +28,21 @@ class Unrolled(nn.Module):
         model: what predicts the data.
         loss: how the two are compared.
         regs: one regularizer per factor.
-        init: the start as a function of the data.
-        free: which factors are sought; None: all.
+        init: the start as a function of the data, a module where it has parameters of its own.
+        free: which factors are sought, the others stay as they start; None: all.
+        checkpointed: keep only every sqrt(K)-th state for the backward pass and compute the layers
+            between them again: memory grows with the square root of the depth, for one more
+            forward pass.
 
     Raises:
         ValueError: no layers.
+        TypeError: a layer that is not an iteration or cannot work on this problem.
 
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), chapter 19
+        | Chen, Xu, Zhang, Guestrin, Training deep nets with sublinear memory cost (2016)
 
     Example:
-        >>> import torch
         >>> from rlra_torch.iterations import MU, Alternating
         >>> from rlra_torch.losses import Frobenius
         >>> from rlra_torch.models import NMF
@@ -55,30 +62,64 @@ class Unrolled(nn.Module):
         regs: Sequence[Regularizer],
         init: Callable[[Tensor], Factors],
         free: tuple[int, ...] | None = None,
+        checkpointed: bool = False,
     ) -> None:
         super().__init__()
         if not layers:
             raise ValueError("Unrolled needs at least one layer")
         self.layers, self.regs = nn.ModuleList(layers), nn.ModuleList(regs)
         self.model, self.loss, self.init, self.free = model, loss, init, free
+        self.checkpointed = checkpointed
+        smallest = self.problem(torch.ones((1,) * model.ndim))
+        for layer in layers:
+            require_iteration("Unrolled", layer)
+            layer.check(smallest)
 
-    def iterates(self, y: Tensor, weights: Tensor | None = None) -> Iterator[State]:
+    def problem(self, y: Tensor, weights: Tensor | None = None) -> Problem:
+        """The problem that the layers work on.
+
+        Args:
+            y: the data.
+            weights: of its entries, or None.
+        """
+        return Problem(y, self.model, self.loss, tuple(self.regs), weights, self.free)
+
+    def iterates(
+        self, y: Tensor, start: Factors | None = None, weights: Tensor | None = None
+    ) -> Iterator[State]:
         """The start, then the state after each layer: for deep supervision.
 
         Args:
             y: the data.
-            weights: of its entries, or None.
+            start: the factors to start from, or None: ``init(y)``.
+            weights: of the entries of the data, or None.
         """
-        regs = [reg for reg in self.regs if isinstance(reg, Regularizer)]
+        problem = self.problem(y, weights)
         layers = [layer for layer in self.layers if isinstance(layer, Iteration)]
-        problem = Problem(y, self.model, self.loss, regs, weights, self.free)
-        return iterates(layers, problem, layers[0].init(self.init(y), problem))
+        state = layers[0].init(self.init(y) if start is None else tuple(start), problem)
+        if not (self.checkpointed and torch.is_grad_enabled()):
+            yield from iterates(layers, problem, state)
+            return
+        yield state
+        length = math.isqrt(len(layers) - 1) + 1
+        for first in range(0, len(layers), length):
+            segment = layers[first : first + length]
+            states = checkpoint(_run, segment, problem, state, use_reentrant=False)
+            yield from states
+            state = states[-1]
 
-    def forward(self, y: Tensor, weights: Tensor | None = None) -> Factors:
+    def forward(
+        self, y: Tensor, start: Factors | None = None, weights: Tensor | None = None
+    ) -> Factors:
         """The factors after the last layer.
 
         Args:
             y: the data.
-            weights: of its entries, or None.
+            start: the factors to start from, or None: ``init(y)``.
+            weights: of the entries of the data, or None.
         """
-        return deque(self.iterates(y, weights), maxlen=1).pop().factors
+        return deque(self.iterates(y, start, weights), maxlen=1).pop().factors
+
+
+def _run(layers: Sequence[Iteration], problem: Problem, state: State) -> list[State]:
+    return list(iterates(layers, problem, state))[1:]

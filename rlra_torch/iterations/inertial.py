@@ -1,0 +1,72 @@
+"""Momentum in front of a block iteration."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..blocks import Block
+from ..problem import Problem
+from ..regularizers import Regularizer
+from ..regularizers.base import hyperparameter
+from .base import BlockIteration
+
+
+class Inertial(BlockIteration):
+    """``x+ = update(v)`` with ``v = project(x + momentum (x - x_before))``.
+
+    The momentum is a hyperparameter and is learned in unrolled networks; `FISTA` has the schedule
+    that the theory gives for gradient steps.
+
+    Args:
+        iteration: what starts from the extrapolated point.
+        momentum: nonnegative, a float or a learned parameter; 0 changes nothing.
+
+    Raises:
+        TypeError: not a block iteration.
+        ValueError: a momentum that is negative.
+
+    References:
+        | Polyak, Some methods of speeding up the convergence of iteration methods (1964)
+        | Nesterov, A method of solving a convex programming problem with convergence rate O(1/k^2)
+        | (1983)
+
+    Example:
+        >>> from rlra_torch.blocks import QuadraticBlock
+        >>> from rlra_torch.iterations import MSOM
+        >>> from rlra_torch.losses import Frobenius
+        >>> from rlra_torch.regularizers import NonNegative
+        >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
+        >>> it, x = Inertial(MSOM(1.0), 0.5), torch.ones(1, 2)
+        >>> it(x, it.init(x), block, NonNegative())[0]
+        tensor([[1., 2.]])
+    """
+
+    momentum: Tensor
+
+    def __init__(self, iteration: BlockIteration, momentum: float | Tensor = 0.5) -> None:
+        super().__init__()
+        if not isinstance(iteration, BlockIteration):
+            raise TypeError(f"Inertial takes a block iteration, got {type(iteration).__name__}")
+        self.iteration = iteration
+        hyperparameter(self, "momentum", momentum)
+        self.nonnegative = iteration.nonnegative
+
+    def init(self, x: Tensor) -> tuple:
+        """The point before, and the memory of the iteration."""
+        return x, self.iteration.init(x)
+
+    def forward(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
+    ) -> tuple[Tensor, tuple]:
+        before, inner = memory
+        beyond = x + self.momentum.to(x.dtype) * (x - before)
+        v = reg.prox(beyond, torch.finfo(x.dtype).tiny)
+        new, inner = self.iteration(v, inner, block, reg)
+        return new, (x, inner)
+
+    def check(self, problem: Problem, n: int) -> None:
+        self.iteration.check(problem, n)
+
+    def sweep_cost(self, rows: int, rank: int) -> float:
+        return self.iteration.sweep_cost(rows, rank)

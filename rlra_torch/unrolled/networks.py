@@ -1,0 +1,180 @@
+"""Networks of the literature, each a list of layers."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ..functional.arguments import whole_number
+from ..iterations import (
+    LISTA,
+    MSOM,
+    MU,
+    Alternating,
+    Gain,
+    Gained,
+    Inertial,
+    Regularized,
+)
+from ..losses import Frobenius, Loss
+from ..models import NMF
+from ..regularizers import L1, Free, NonNegative
+from .gains import ConvolutionalGain, RowGain
+from .learned import learned
+from .starts import GivenStart, SeparableStart, Start
+from .unrolled import Unrolled
+
+
+def nalmu(
+    rank: int,
+    depth: int = 25,
+    gains: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+    start: Start | None = None,
+    loss: Loss | None = None,
+    checkpointed: bool = False,
+) -> Unrolled:
+    """Non-adaptive learned multiplicative updates: a gain for each layer and factor.
+
+        W <- W * A_W^k * (Y H) / (W H^T H),    H <- H * A_H^k * (Y^T W) / (H W^T W)
+
+    Args:
+        rank: the number of components.
+        depth: layers.
+        gains: the shapes of A_W and A_H, each broadcasting with its factor: () one number,
+            (rank,) one a component, (rows, 1) one a row, (rows, rank) for all entries.
+        start: from the data to the first factors; None: `SeparableStart`.
+        loss: None: Frobenius.
+        checkpointed: as in `Unrolled`.
+
+    References:
+        | Kervazo, Chetoui, Cohen, Deep unrolling of the multiplicative updates algorithm for blind
+        | source separation (2024)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 19.1.3
+
+    Example:
+        >>> import torch
+        >>> net = nalmu(rank=2, depth=3, gains=((5, 1), (2,)))
+        >>> [tuple(x.shape) for x in net(torch.rand(5, 8))]
+        [(5, 2), (8, 2)]
+        >>> sum(p.numel() for p in net.parameters())
+        21
+    """
+    layers = [Alternating([Gained(MU(), Gain(*shape)) for shape in gains]) for _ in _layers(depth)]
+    return _nmf(layers, start or SeparableStart(rank), loss, checkpointed)
+
+
+def ralmu(
+    rank: int,
+    depth: int = 25,
+    hidden: int = 16,
+    kernel: int = 5,
+    image: tuple[int, int] | None = None,
+    start: Start | None = None,
+    loss: Loss | None = None,
+    checkpointed: bool = False,
+) -> Unrolled:
+    """Adaptive multiplicative updates: small networks predict the gains from the factors.
+
+    A `ConvolutionalGain` along each spectrum, and for the abundances a `RowGain`, or convolutions
+    over each map where they form an image. The networks fit any rank and size.
+
+    Args:
+        rank: the number of components.
+        depth: layers.
+        hidden: channels of the networks.
+        kernel: width of the convolutions.
+        image: (rows, cols) of the abundance maps, or None: pixels without an order.
+        start: from the data to the first factors; None: `SeparableStart`.
+        loss: None: Frobenius.
+        checkpointed: as in `Unrolled`.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 19.1.3
+
+    Example:
+        >>> import torch
+        >>> [tuple(x.shape) for x in ralmu(rank=2, depth=3)(torch.rand(5, 8))]
+        [(5, 2), (8, 2)]
+    """
+
+    def over_pixels() -> nn.Module:
+        return RowGain(hidden) if image is None else ConvolutionalGain(hidden, kernel, image)
+
+    layers = [
+        Alternating([Gained(MU(), ConvolutionalGain(hidden, kernel)), Gained(MU(), over_pixels())])
+        for _ in _layers(depth)
+    ]
+    return _nmf(layers, start or SeparableStart(rank), loss, checkpointed)
+
+
+def unrolled_nnls(
+    depth: int = 15, gamma: float = 1.0, momentum: float = 0.5, l1: float = 1e-3
+) -> Unrolled:
+    """Nonnegative least squares for a known ``W``: mSOM with learned steps, momentum, thresholds.
+
+    It is called with the factors to start from, ``net(y, (W, H))``, and leaves ``W`` as it is.
+
+    Args:
+        depth: layers.
+        gamma: relaxation that every layer starts from.
+        momentum: that every layer starts from.
+        l1: weight of the sum of H that every layer starts from.
+
+    References:
+        | Pham, Cohen, Chonavel, A fast multiplicative updates algorithm for nonnegative matrix
+        | factorization (2026), section 4
+        | Gregor, LeCun, Learning fast approximations of sparse coding (2010)
+
+    Example:
+        >>> import torch
+        >>> w, h = torch.eye(3)[:, :2], torch.full((4, 2), 0.5)
+        >>> w_same, found = unrolled_nnls()(torch.ones(3, 4), (w, h))
+        >>> w_same is w, bool(((found - 1).abs() < 0.01).all())
+        (True, True)
+    """
+    layers = []
+    for _ in _layers(depth):
+        step = learned(Inertial(learned(MSOM(gamma), "gamma"), momentum), "momentum")
+        penalty = learned(NonNegative(l1=l1), "l1")
+        layers.append(Regularized(Alternating(step), (NonNegative(), penalty)))
+    regs = (NonNegative(), NonNegative())
+    return Unrolled(layers, NMF(), Frobenius(), regs, GivenStart(), free=(1,))
+
+
+def lista(rank: int, depth: int = 15, l1: float = 0.1) -> Unrolled:
+    """Sparse coding in a known dictionary ``W``: `LISTA` with a learned threshold in every layer.
+
+    It is called with the factors to start from, ``net(y, (W, H))``, and leaves ``W`` as it is.
+
+    Args:
+        rank: the number of atoms.
+        depth: layers.
+        l1: the weight of ``sum |H|`` that every layer starts from.
+
+    References:
+        | Gregor, LeCun, Learning fast approximations of sparse coding (2010)
+        | Chen, Liu, Wang, Yin, Theoretical linear convergence of unfolded ISTA and its practical
+        | weights and thresholds (2018)
+
+    Example:
+        >>> import torch
+        >>> w, h = torch.eye(3), torch.zeros(1, 3)
+        >>> _, found = lista(rank=3, l1=0.5)(torch.tensor([[1.0], [0.2], [-2.0]]), (w, h))
+        >>> found.detach().round(decimals=2)
+        tensor([[ 0.5000,  0.0000, -1.5000]])
+    """
+    layers = [
+        Regularized(Alternating(LISTA(rank)), (Free(), learned(L1(l1), "l1")))
+        for _ in _layers(depth)
+    ]
+    return Unrolled(layers, NMF(), Frobenius(), (Free(), L1(l1)), GivenStart(), free=(1,))
+
+
+def _layers(depth: int) -> range:
+    return range(whole_number("the depth of a network", depth))
+
+
+def _nmf(
+    layers: list[Alternating], start: Start, loss: Loss | None, checkpointed: bool
+) -> Unrolled:
+    regs = (NonNegative(), NonNegative())
+    return Unrolled(layers, NMF(), loss or Frobenius(), regs, start, checkpointed=checkpointed)

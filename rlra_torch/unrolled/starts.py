@@ -1,0 +1,93 @@
+"""Where unrolled networks start: modules from the data to the factors of a matrix."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from ..functional.arguments import whole_number
+from ..initialization import spa
+from ..models import Factors
+
+
+class Start(nn.Module, ABC):
+    """``y -> (W, H)`` for a matrix ``y`` of shape (*, m, n)."""
+
+    @abstractmethod
+    def forward(self, y: Tensor) -> Factors:
+        """The factors to start from."""
+
+
+class UniformStart(Start):
+    """``W`` the mean of the data, ``H = 1 / rank``: all components alike.
+
+    Where the updates of all components are alike as well they stay so: this is for networks that
+    know a factor, or whose gains differ from component to component.
+
+    Args:
+        rank: the number of components.
+
+    Example:
+        >>> import torch
+        >>> w, h = UniformStart(2)(torch.ones(3, 4))
+        >>> w.shape, h.unique()
+        (torch.Size([3, 2]), tensor([0.5000]))
+    """
+
+    def __init__(self, rank: int) -> None:
+        super().__init__()
+        self.rank = whole_number("the rank of a start", rank)
+
+    def forward(self, y: Tensor) -> Factors:
+        w = y.mean((-2, -1), keepdim=True).expand(*y.shape[:-1], self.rank)
+        shape = (*y.shape[:-2], y.shape[-1], self.rank)
+        return w.contiguous(), y.new_full(shape, 1 / self.rank)
+
+
+class SeparableStart(Start):
+    """``W`` columns of the data chosen by successive projection, ``H`` their clamped least squares.
+
+    Entries of H are at least ``floor``, because multiplicative updates never leave 0.
+
+    Args:
+        rank: the number of components.
+        floor: the smallest entry of H.
+
+    Raises:
+        ValueError: a rank above the number of columns of the data.
+
+    References:
+        | Gillis, Vavasis, Fast and robust recursive algorithms for separable nonnegative matrix
+        | factorization (2014), algorithm 1
+
+    Example:
+        >>> import torch
+        >>> w, h = SeparableStart(2)(torch.tensor([[2.0, 1.0, 0.0], [0.0, 1.0, 2.0]]))
+        >>> h
+        tensor([[1.0000, 0.0010],
+                [0.5000, 0.5000],
+                [0.0010, 1.0000]])
+    """
+
+    def __init__(self, rank: int, floor: float = 1e-3) -> None:
+        super().__init__()
+        self.rank, self.floor = whole_number("the rank of a start", rank), floor
+
+    def forward(self, y: Tensor) -> Factors:
+        w, h = spa(y, self.rank)
+        return w, h.clamp_min(self.floor)
+
+
+class GivenStart(Start):
+    """No start of its own: for networks that know a factor, called as ``net(y, (W, H))``.
+
+    Raises:
+        ValueError: whenever it is asked.
+    """
+
+    def forward(self, y: Tensor) -> Factors:
+        raise ValueError(
+            "this network has to be given the factors that it starts from; "
+            "call it as net(y, (W, H)) with the known W"
+        )

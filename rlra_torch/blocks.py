@@ -37,6 +37,14 @@ class Block(ABC):
         """``H(x) u``, with the Hessian of the convex part of the loss."""
 
     @abstractmethod
+    def hessian(self, x: Tensor) -> Tensor:
+        """``H(x)``, one matrix for all rows (*, batch, rank, rank) or (*, batch, rows, rank, rank).
+
+        Raises:
+            TypeError: the model gives no gram.
+        """
+
+    @abstractmethod
     def lipschitz(self) -> Tensor:
         """A bound on the largest eigenvalue of the Hessian, broadcasting with ``x``.
 
@@ -88,6 +96,9 @@ class QuadraticBlock(Block):
     def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:
         return times_gram(u, self.gram)
 
+    def hessian(self, x: Tensor) -> Tensor:
+        return self.gram
+
     def lipschitz(self) -> Tensor:
         bound = spectral_bound(self.gram)[..., None]
         return bound if self.gram.ndim > self.cross.ndim else bound[..., None]
@@ -132,6 +143,13 @@ class DivergenceBlock(Block):
     def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:
         curvature = self.loss.curvature(self.predict(x), self.y)
         return self.adjoint(curvature * self.predict(u))
+
+    def hessian(self, x: Tensor) -> Tensor:
+        if not self.model.has_gram(self.n):
+            raise TypeError(f"{type(self.model).__name__} gives no gram of factor {self.n}")
+        curvature = self.loss.curvature(self.predict(x), self.y)
+        weights = curvature if self.weights is None else self.weights * curvature
+        return self.model.gram(self.factors, self.n, weights)
 
     def lipschitz(self) -> Tensor:
         if not self.loss.quadratic:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .blocks import Block, DivergenceBlock, QuadraticBlock
-from .functional.scaling import penalized_scale
+from .functional.scaling import balance, penalized_scale
 from .losses import BetaDivergence, Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
@@ -179,6 +179,41 @@ class Problem:
             out[n] = factors[n] * scale.reshape(*scale.shape, *(1,) * own)
         return tuple(out)
 
+    @property
+    def homogeneous(self) -> tuple[int, ...]:
+        """The free factors whose columns can be rescaled against each other, two or none.
+
+        Their penalties are homogeneous and separate over columns, either all present or all absent.
+        """
+        degrees = {n: self.regs[n].degree for n in self.order if -1 not in self.regs[n].couples}
+        found = tuple(n for n, degree in degrees.items() if degree is not None)
+        mixed = len({degrees[n] == 0 for n in found}) > 1
+        return () if len(found) < 2 or mixed or not self.model.rescalable(found) else found
+
+    def balance(self, factors: Factors) -> Factors:
+        """What to multiply the columns of each factor by, so that the penalties are least.
+
+        ``t_n = (mu / (p_n R_n))^(1 / p_n)`` column by column, with ``R_n`` the penalty of degree
+        ``p_n`` and mu such that the product of the ``t_n`` is 1; the loss does not change. Without
+        penalties the columns get equal norms; what cannot be rescaled gets 1.
+
+        Returns:
+            (*, 1, rank) for each factor, with as many dimensions as it.
+
+        References:
+            | Cohen, Regularized low-rank approximations (HDR, 2026), section 10.4
+        """
+        scales = [x.new_ones((1,) * x.ndim) for x in factors]
+        moving = self.homogeneous
+        if not moving:
+            return tuple(scales)
+        degrees = [self.regs[n].degree or 2.0 for n in moving]
+        values = [_by_column(self.regs[n], factors[n], self.model.factor_ndims[n]) for n in moving]
+        for n, scale in zip(moving, balance(values, degrees), strict=True):
+            own = self.model.factor_ndims[n]
+            scales[n] = scale[(..., *(None,) * (own - 1), slice(None))]
+        return tuple(scales)
+
     def validate(self, factors: Factors) -> None:
         """Check shapes, types and values before any work is done (this synchronises).
 
@@ -250,6 +285,15 @@ class Problem:
         energy = self.model.column_energy(factors, n)
         metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
+
+
+def _by_column(reg: Regularizer, x: Tensor, own: int) -> Tensor:
+    """The penalty of each column, or its squared norm where there is none, (*, rank)."""
+    columns = x.movedim(-1, x.ndim - own)[..., None]
+    if reg.degree:
+        values = reg(columns)
+        return values.flatten(x.ndim - own + 1).sum(-1) if own > 2 else values
+    return columns.square().flatten(x.ndim - own + 1).sum(-1)
 
 
 def _check_parts(problem: Problem) -> None:

@@ -12,6 +12,7 @@ FLOORS = [
     "problem",
     "iterations",
     "solvers unrolled separable dictionary diagnostics",
+    "implicit",
     "training estimators",
     "applications",
     "report",

@@ -35,6 +35,7 @@ LABELS = {
     "hals": "HALS",
     "msom": "mSOM",
     "mu": "MU",
+    "newton": "Newton",
     "pg": "PG",
 }
 """How tables and figures write the short names of methods."""

@@ -24,6 +24,7 @@ from ..iterations import (
     Iteration,
     ProjectedGradient,
     ProjectedLeastSquares,
+    ProjectedNewton,
 )
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
@@ -42,6 +43,7 @@ ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "hals": HALS,
     "msom": MSOM,
     "mu": MU,
+    "newton": ProjectedNewton,
     "pg": ProjectedGradient,
 }
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")

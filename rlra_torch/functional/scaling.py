@@ -94,3 +94,32 @@ def penalized_scale(
             powers[degree] = powers.get(degree, 0.0) + value
         found.append(best_scale(powers, log_weight))
     return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)
+
+
+def balance(values: Sequence[Tensor], degrees: Sequence[float]) -> list[Tensor]:
+    """The ``t_n > 0`` of product 1 that minimize ``sum_n t_n^(p_n) R_n``.
+
+        t_n = (mu / (p_n R_n))^(1 / p_n)
+
+    Where one of the ``R_n`` is 0 all scales are 0: the component can vanish at no cost.
+
+    Args:
+        values: the ``R_n``, nonnegative tensors of one shape.
+        degrees: the ``p_n``, positive.
+
+    References:
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 10.4
+
+    Example:
+        >>> balance([torch.tensor(16.0), torch.tensor(1.0)], [2.0, 2.0])
+        [tensor(0.5000), tensor(2.)]
+    """
+    alive = torch.stack(list(values)).amin(0) > torch.finfo(values[0].dtype).tiny
+    logs = [
+        torch.where(alive, p * value, 1).log() for value, p in zip(values, degrees, strict=True)
+    ]
+    mean = sum(log / p for log, p in zip(logs, degrees, strict=True)) / sum(1 / p for p in degrees)
+    return [
+        torch.where(alive, ((mean - log) / p).exp(), 0)
+        for log, p in zip(logs, degrees, strict=True)
+    ]

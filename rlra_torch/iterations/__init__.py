@@ -12,6 +12,7 @@ from .hals import HALS
 from .inertial import Inertial
 from .lista import LISTA
 from .mu import MU
+from .newton import ProjectedNewton
 from .projected_ls import ProjectedLeastSquares
 from .som import MSOM, SOM
 
@@ -34,6 +35,7 @@ __all__ = [
     "Iteration",
     "ProjectedGradient",
     "ProjectedLeastSquares",
+    "ProjectedNewton",
     "Regularized",
     "Repeat",
     "State",

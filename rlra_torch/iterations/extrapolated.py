@@ -35,12 +35,16 @@ class Extrapolated(Iteration):
     """HER: after each block update, go on in the same direction; restart when the objective rises.
 
         X_n+ = update of X_n from the pairing factors Y
-        Y_n+ = project(X_n+ + beta (X_n+ - X_n))
+        Y_n+ = project(X_n+ + beta (X_n+ - X_n D)),   D: column norms of X_n+ over those of X_n
 
     After a sweep the objective at ``(Y_1, ..., Y_{d-1}, X_d)``, which the last block gives at no
     further product with the data, is compared with the last one. Where it rose, ``Y = X``, the
     limit becomes beta and ``beta`` is divided by eta; else both grow, ``limit = min(1, gamma_limit
     limit)`` and ``beta = min(limit, gamma beta)``. The factors of the state are the feasible ``X``.
+
+    Two things are not in the papers. The diagonal ``D`` keeps momentum out of the scale of columns,
+    along which the objective is flat or nearly so, and which would drift without end. And the scale
+    is solved for instead: after each sweep penalized columns are balanced, see `Problem.balance`.
 
     Args:
         iteration: what is extrapolated.
@@ -103,7 +107,8 @@ class Extrapolated(Iteration):
         for last in problem.order:
             inner, block = self.iteration.update(inner, problem, last)
             new = inner.factors[last]
-            beyond = new + _over(old.beta, new) * (new - factors[last])
+            before = self._rescaled(factors[last], new, problem, last)
+            beyond = new + _over(old.beta, new) * (new - before)
             moved = problem.regs[last].prox(beyond, torch.finfo(new.dtype).tiny)
             factors = (*factors[:last], new, *factors[last + 1 :])
             pairing = (*inner.factors[:last], moved, *inner.factors[last + 1 :])
@@ -115,6 +120,9 @@ class Extrapolated(Iteration):
             torch.where(_over(rose, x), x, y) if n in problem.order else y
             for n, (x, y) in enumerate(zip(factors, inner.factors, strict=True))
         )
+        if any(problem.regs[n].degree for n in problem.homogeneous):
+            scales = problem.balance(factors)
+            factors, pairing = _times(factors, scales), _times(pairing, scales)
         limit = torch.where(rose, old.beta, (self.gamma_limit * old.limit).clamp_max(1))
         grown = torch.minimum(limit, self.gamma * old.beta)
         beta = torch.where(rose, old.beta / self.eta, grown)
@@ -122,6 +130,22 @@ class Extrapolated(Iteration):
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)
+
+    def _rescaled(self, before: Tensor, new: Tensor, problem: Problem, n: int) -> Tensor:
+        """The factor before, in the scale of the new one where scales cost nothing.
+
+        Momentum along a scale that the objective does not see would never be slowed down.
+        """
+        if problem.regs[n].degree is None or len(problem.order) == 1:
+            return before
+        own = tuple(range(before.ndim - problem.model.factor_ndims[n], before.ndim - 1))
+        size = torch.linalg.vector_norm(before, dim=own, keepdim=True)
+        moved = torch.linalg.vector_norm(new, dim=own, keepdim=True) / size
+        return before * torch.where(size > 0, moved, 1)
+
+
+def _times(factors: Factors, scales: Factors) -> Factors:
+    return tuple(x * scale for x, scale in zip(factors, scales, strict=True))
 
 
 def _over(per_problem: Tensor, x: Tensor) -> Tensor:

@@ -43,6 +43,13 @@ class Model(nn.Module, ABC):
         own = self.factor_ndims[n]
         return Layout(tuple(range(own)), own - 2, 1)
 
+    def rescalable(self, order: tuple[int, ...]) -> bool:
+        """Whether factors share components: ``X_n D_n`` with ``prod D_n = I`` predict the same.
+
+        The ``D_n`` are diagonal, of the size of the last dimension of each of these factors.
+        """
+        return False
+
     def has_gram(self, n: int) -> bool:
         """Whether `gram` and `column_energy` are there for factor ``n``."""
         return False

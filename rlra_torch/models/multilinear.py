@@ -80,6 +80,10 @@ class Multilinear(Model):
     def layout(self, n: int) -> Layout:
         return self._layouts[n]
 
+    def rescalable(self, order: tuple[int, ...]) -> bool:
+        terms = [self.equation.inputs[n] for n in order]
+        return len({term[-1] for term in terms}) == 1 and terms[0][-1] not in self.equation.output
+
     def has_gram(self, n: int) -> bool:
         return True
 

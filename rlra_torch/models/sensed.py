@@ -61,6 +61,9 @@ class Sensed(Model):
     def layout(self, n: int) -> Layout:
         return self.model.layout(n)
 
+    def rescalable(self, order: tuple[int, ...]) -> bool:
+        return self.model.rescalable(order)
+
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         tiny = torch.finfo(factors[n].dtype).tiny
         energy = self.model.column_energy(factors, n)

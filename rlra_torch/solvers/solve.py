@@ -192,6 +192,8 @@ def _measured(
 
 def _frozen(done: Tensor, old: Any, new: Any) -> Any:  # noqa: ANN401
     """The new state, but the old one for the problems that are done."""
+    if new is old:
+        return new
     if isinstance(new, Tensor):
         own = new.ndim - done.ndim
         return torch.where(done.reshape(*done.shape, *(1,) * own), old, new)

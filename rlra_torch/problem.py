@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .blocks import Block, DivergenceBlock, QuadraticBlock
 from .functional.scaling import balance, penalized_scale
@@ -14,6 +14,14 @@ from .losses import BetaDivergence, Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
 from .regularizers.packed import packed
+from .validation import (
+    check_domain,
+    check_parts,
+    check_regularizers,
+    check_signs,
+    check_tensors,
+    check_weights,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +62,7 @@ class Problem:
     free: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_parts(self)
+        check_parts(self.y, self.model, self.loss, self.regs, self.weights)
         count = len(self.model.factor_ndims)
         if len(self.regs) != count:
             raise ValueError(
@@ -221,23 +229,10 @@ class Problem:
             TypeError: types or devices that do not match.
             ValueError: shapes or values that do not fit.
         """
-        for name, x in [("the data", self.y), *((f"factor {n}", x) for n, x in enumerate(factors))]:
-            if not isinstance(x, Tensor):
-                raise TypeError(f"{name} must be a torch tensor, got {type(x).__name__}")
-            if not x.is_floating_point():
-                raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
-            if x.dtype != self.y.dtype or x.device != self.y.device:
-                raise TypeError(
-                    f"{name} is {x.dtype} on {x.device} but the data is {self.y.dtype} on "
-                    f"{self.y.device}; convert one"
-                )
-            if x.numel() == 0:
-                raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
-            if not bool(x.isfinite().all()):
-                bad = int((~x.isfinite()).sum())
-                raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
+        check_tensors(self.y, factors)
         self.model.check(factors, self.y)
-        _check_companions(self)
+        check_weights(self.weights)
+        check_regularizers(self.regs, self.y)
         for n in self.order:
             lead = factors[n].shape[: factors[n].ndim - self.model.factor_ndims[n]]
             if lead != self.batch_shape:
@@ -245,20 +240,9 @@ class Problem:
                     f"factor {n} has leading dimensions {tuple(lead)} but the data has "
                     f"{tuple(self.batch_shape)}"
                 )
-        seen = self.y if self.weights is None else self.y[self.weights > 0]
-        wrong = self.loss.domain(seen)
-        if wrong is not None:
-            raise ValueError(
-                f"{type(self.loss).__name__} cannot take this data: {wrong}; "
-                "clip the data, mask those entries, or use Frobenius"
-            )
-        for n, x in enumerate(factors):
-            negative = int((x < 0).sum()) if self.loss.nonnegative else 0
-            if negative:
-                raise ValueError(
-                    f"{type(self.loss).__name__} needs nonnegative factors but factor {n} has "
-                    f"{negative} negative entries; clip them, or use Frobenius"
-                )
+        check_domain(self.loss, self.y if self.weights is None else self.y[self.weights > 0])
+        if self.loss.nonnegative:
+            check_signs(type(self.loss).__name__, factors, "or use Frobenius")
 
     def freeze(self, *frozen: int) -> Problem:
         """The same problem with some factors held fixed."""
@@ -294,39 +278,3 @@ def _by_column(reg: Regularizer, x: Tensor, own: int) -> Tensor:
         values = reg(columns)
         return values.flatten(x.ndim - own + 1).sum(-1) if own > 2 else values
     return columns.square().flatten(x.ndim - own + 1).sum(-1)
-
-
-def _check_parts(problem: Problem) -> None:
-    """Check the kinds of what a problem is made of, and that the weights lie with the data."""
-    y, weights = problem.y, problem.weights
-    if not isinstance(problem.regs, (list, tuple, nn.ModuleList)):
-        raise TypeError(f"regs must be a list of regularizers, got {type(problem.regs).__name__}")
-    parts = [("data", y, Tensor), ("model", problem.model, Model), ("loss", problem.loss, Loss)]
-    parts += [("regularizer", reg, Regularizer) for reg in problem.regs]
-    for name, part, kind in parts if weights is None else [*parts, ("weights", weights, Tensor)]:
-        if not isinstance(part, kind):
-            raise TypeError(
-                f"the {name} of a Problem must be a {kind.__name__}, got {type(part).__name__}"
-            )
-    if weights is not None and (weights.dtype != y.dtype or weights.device != y.device):
-        raise TypeError(
-            f"the weights are {weights.dtype} on {weights.device} but the data is {y.dtype} on "
-            f"{y.device}; convert one"
-        )
-
-
-def _check_companions(problem: Problem) -> None:
-    """Check the values of the weights, and that tensors in regularizers match the data."""
-    y, weights = problem.y, problem.weights
-    if weights is not None and not bool(((weights >= 0) & weights.isfinite()).all()):
-        raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
-    if weights is not None and not bool((weights > 0).any()):
-        raise ValueError("no entry is observed: all weights are zero")
-    for n, reg in enumerate(problem.regs):
-        for name, x in (*reg.named_parameters(), *reg.named_buffers()):
-            alike = x.dtype == y.dtype and x.device == y.device
-            if x.ndim and x.is_floating_point() and not alike:
-                raise TypeError(
-                    f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
-                    f"data is {y.dtype} on {y.device}; convert one"
-                )

@@ -8,7 +8,7 @@ import pytest
 FLOORS = [
     "functional kernels plots",
     "losses regularizers models operators initialization metrics datasets",
-    "blocks",
+    "blocks validation",
     "problem",
     "iterations",
     "solvers unrolled separable dictionary diagnostics",

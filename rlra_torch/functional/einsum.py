@@ -196,11 +196,13 @@ class Contraction(NamedTuple):
         return cls(equation, (len(terms[0]), len(terms[1])), order, dims)
 
     def __call__(self, *operands: Tensor) -> Tensor:
-        """The result for these tensors."""
+        """The result for these tensors, in their dtype: autocast lowers the product only."""
         if self.sizes is not None and self.sizes == tuple(x.ndim for x in operands):
             first, second = operands[self.order], operands[1 - self.order]
-            return torch.tensordot(first, second, dims=self.dims)  # pyright: ignore[reportArgumentType]
-        return torch.einsum(self.equation, *operands)
+            found = torch.tensordot(first, second, dims=self.dims)  # pyright: ignore[reportArgumentType]
+        else:
+            found = torch.einsum(self.equation, *operands)
+        return found.to(operands[0].dtype)
 
 
 def _terms(operands: tuple[str, ...], result: str) -> str:

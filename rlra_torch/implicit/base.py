@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +43,7 @@ class Implicit(nn.Module, ABC):
     """
 
     check_every = 10
+    regs: Sequence[Regularizer]
 
     def __init__(
         self,
@@ -57,7 +59,9 @@ class Implicit(nn.Module, ABC):
     ) -> None:
         super().__init__()
         self.iteration, self.model, self.loss = iteration, model, loss
-        self.regs, self.init, self.free = nn.ModuleList(regs), init, free
+        # A module list, typed as what it holds.
+        self.regs = cast("Sequence[Regularizer]", nn.ModuleList(regs))
+        self.init, self.free = init, free
         self.max_iter, self.tol = whole_number("max_iter", max_iter), tol
         self.strict = strict
         smallest = self.problem(torch.ones((1,) * model.ndim))
@@ -71,7 +75,7 @@ class Implicit(nn.Module, ABC):
             y: the data.
             weights: of its entries, or None.
         """
-        return Problem(y, self.model, self.loss, tuple(self.regs), weights, self.free)  # pyright: ignore
+        return Problem(y, self.model, self.loss, tuple(self.regs), weights, self.free)
 
     @abstractmethod
     def check(self, problem: Problem) -> None:

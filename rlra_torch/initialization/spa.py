@@ -95,9 +95,12 @@ def _unit_scale(y: Tensor) -> Tensor:
 
 
 def _project_out(residual: Tensor, index: Tensor, norms: Tensor, tolerance: Tensor) -> Tensor:
-    """Residual orthogonal to its column `index`; left alone where that column is rounding noise."""
+    """Make the residual orthogonal to its column `index`, in place: it is as large as the data.
+
+    It is left alone where that column is rounding noise.
+    """
     column = _select(residual, index)
     norm = norms.gather(-1, index)
     scale = torch.where(norm > tolerance, 1 / torch.where(norm == 0, 1.0, norm), 0.0)
     unit = column * scale.unsqueeze(-2)
-    return residual - unit @ (unit.mT @ residual)
+    return residual.addcmul_(unit, unit.mT @ residual, value=-1)

@@ -59,7 +59,7 @@ class Regularized(Iteration):
         regs: one regularizer per factor.
 
     Raises:
-        TypeError: not an iteration over all factors.
+        TypeError: not an iteration over all factors, or not regularizers.
 
     Example:
         >>> from rlra_torch.iterations import FISTA, Alternating
@@ -72,6 +72,12 @@ class Regularized(Iteration):
     def __init__(self, iteration: Iteration, regs: Sequence[Regularizer]) -> None:
         super().__init__()
         require_iteration("Regularized", iteration)
+        listed = isinstance(regs, (list, tuple))
+        for reg in regs if listed else (regs,):
+            if not listed or not isinstance(reg, Regularizer):
+                raise TypeError(
+                    f"Regularized takes a list of regularizers, got {type(reg).__name__}"
+                )
         self.iteration, self.regs = iteration, nn.ModuleList(regs)
 
     def init(self, factors: Factors, problem: Problem) -> State:

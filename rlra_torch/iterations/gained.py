@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from ..blocks import Block
+from ..functional.arguments import whole_number
 from ..problem import Problem
 from ..regularizers import Regularizer
 from .base import BlockIteration
 
 
 class Gained(BlockIteration):
-    """``x <- A * update(x)``, with ``A = gain(x) > 0`` entrywise.
+    """``x <- project(A * update(x))``, with ``A = gain(x) > 0`` entrywise.
 
     With MU inside and a constant gain it is a layer of NALMU, ``x <- x * A * N / P``; with a gain
     that a network predicts from ``x``, a layer of RALMU. A gain of one changes nothing. With one
@@ -60,7 +61,7 @@ class Gained(BlockIteration):
     ) -> tuple[Tensor, tuple]:
         gain = self.gain(x)
         x, memory = self.iteration(x, memory, block, reg)
-        return gain * x, memory
+        return reg.prox(gain * x, torch.finfo(x.dtype).tiny), memory
 
     def check(self, problem: Problem, n: int) -> None:
         self.iteration.check(problem, n)
@@ -76,6 +77,9 @@ class Gain(nn.Module):
         shape: of theta, which broadcasts with the block (*, rows, rank): nothing for one number,
             ``rank`` for one a component, ``(rows, 1)`` for one a row, ``(rows, rank)`` for all.
 
+    Raises:
+        ValueError: a size that is not a whole number of at least 1.
+
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 19.1.3
 
@@ -86,7 +90,8 @@ class Gain(nn.Module):
 
     def __init__(self, *shape: int) -> None:
         super().__init__()
-        self.theta = nn.Parameter(torch.zeros(shape))
+        sizes = [whole_number("each size of a gain", size) for size in shape]
+        self.theta = nn.Parameter(torch.zeros(sizes))
 
     def forward(self, x: Tensor) -> Tensor:
         """The gain, in the dtype of ``x``.

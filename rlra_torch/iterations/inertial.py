@@ -15,8 +15,10 @@ from .base import BlockIteration
 class Inertial(BlockIteration):
     """``x+ = update(v)`` with ``v = project(x + momentum (x - x_before))``.
 
-    The momentum is a hyperparameter and is learned in unrolled networks; `FISTA` has the schedule
-    that the theory gives for gradient steps.
+    The projection is onto the set of the regularizer. Updates that need nonnegative factors, as MU
+    does, never leave 0, so for them entries of ``v`` are at least a tenth of those of ``x``. The
+    momentum is a hyperparameter and is learned in unrolled networks; `FISTA` has the schedule that
+    the theory gives for gradient steps.
 
     Args:
         iteration: what starts from the extrapolated point.
@@ -62,6 +64,7 @@ class Inertial(BlockIteration):
         before, inner = memory
         beyond = x + self.momentum.to(x.dtype) * (x - before)
         v = reg.prox(beyond, torch.finfo(x.dtype).tiny)
+        v = torch.maximum(v, 0.1 * x) if self.nonnegative else v
         new, inner = self.iteration(v, inner, block, reg)
         return new, (x, inner)
 

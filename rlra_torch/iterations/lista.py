@@ -24,6 +24,9 @@ class LISTA(ProjectedGradient):
         rank: the number of components.
         gamma: relaxation in (0, 2), a float or a learned parameter.
 
+    Raises:
+        ValueError: a rank below 1, or gamma outside (0, 2).
+
     References:
         | Gregor, LeCun, Learning fast approximations of sparse coding (2010)
         | Chen, Liu, Wang, Yin, Theoretical linear convergence of unfolded ISTA and its practical
@@ -46,6 +49,11 @@ class LISTA(ProjectedGradient):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
+        rank = self.preconditioner.shape[0]
+        if rank != x.shape[-1]:
+            raise ValueError(
+                f"LISTA was made for rank {rank}, but the factor has shape {tuple(x.shape)}"
+            )
         step = self.step(x, block, reg)
         direction = block.gradient(x) @ self.preconditioner.to(x.dtype)
         return reg.prox(x - step * direction, step), memory

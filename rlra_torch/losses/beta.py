@@ -167,7 +167,8 @@ class Frobenius(BetaDivergence):
         """
         top = (negative if l1 is None else negative - l1).clamp_min(0)
         bottom = positive if l2 is None else positive + l2 * x
-        return x * (top / bottom.clamp_min(torch.finfo(x.dtype).tiny))
+        # Where x is 0 the denominator is as well, and any other will do.
+        return x * (top / torch.where(bottom > 0, bottom, 1))
 
     def domain(self, y: Tensor) -> str | None:
         """Any finite data."""

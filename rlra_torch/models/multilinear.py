@@ -103,6 +103,7 @@ class Multilinear(Model):
             found = self._grams[n](*others, *others)
         else:
             found = torch.einsum(self.equation.gram(n, weighted=True), weights, *others, *others)
+            found = found.to(weights.dtype)
         batch, rows, rank = self._roles[n]
         kept = found.ndim - 2 * len(rank)
         size = found.shape[kept : kept + len(rank)].numel()

@@ -17,6 +17,7 @@ from ..functional.arguments import real_number, whole_number
 from ..iterations import BlockIteration, Iteration, State, iterates, require_iteration
 from ..models import Factors
 from ..problem import Problem
+from ..validation import check_signs
 
 
 class Record(NamedTuple):
@@ -217,22 +218,12 @@ def _check_parts(iteration: Iteration, problem: Problem, start: Factors | Progre
     iteration.check(problem)
     for part in iteration.modules():
         if isinstance(part, BlockIteration) and part.nonnegative:
-            _check_signs(type(part).__name__, factors)
+            check_signs(type(part).__name__, factors, "or use HALS, MSOM or FISTA")
     if isinstance(start, Progress):
         fresh = iteration.init(factors, problem).memory
         if _outline(fresh) != _outline(start.state.memory):
             raise ValueError("the progress is of another iteration; resume with the same one")
     return factors
-
-
-def _check_signs(name: str, factors: Factors) -> None:
-    for n, x in enumerate(factors):
-        negative = int((x < 0).sum())
-        if negative:
-            raise ValueError(
-                f"{name} needs nonnegative factors but factor {n} has {negative} negative entries; "
-                "clip them, or use HALS, MSOM or FISTA"
-            )
 
 
 def _outline(memory: Any) -> Any:  # noqa: ANN401

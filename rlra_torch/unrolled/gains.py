@@ -21,11 +21,11 @@ class ConvolutionalGain(nn.Module):
     Args:
         hidden: channels.
         kernel: width of the convolutions, odd.
-        image: (rows, cols) where the rows of the factor are the pixels of an image, row by row, and
-            convolutions run over it; None: along the rows, as for spectra.
+        image: (height, width) where the rows of the factor are the pixels of an image, row by row,
+            and convolutions run over it; None: along the rows, as for spectra.
 
     Raises:
-        ValueError: a kernel that is not odd.
+        ValueError: a kernel that is not odd, or an image that is not two whole numbers.
 
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 19.1.3
@@ -42,7 +42,7 @@ class ConvolutionalGain(nn.Module):
         hidden = whole_number("the channels of a gain", hidden)
         if whole_number("the kernel of a gain", kernel) % 2 == 0:
             raise ValueError(f"the kernel of a gain must be odd, got {kernel}")
-        self.image = None if image is None else tuple(image)
+        self.image = None if image is None else _sizes(image)
         conv = nn.Conv1d if image is None else nn.Conv2d
         self.net = nn.Sequential(
             conv(1, hidden, kernel, padding="same"),
@@ -62,25 +62,28 @@ class ConvolutionalGain(nn.Module):
         Raises:
             ValueError: the rows are not the pixels of the image.
         """
-        columns = x.mT.to(_dtype(self))
-        columns = columns / columns.mean(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
         shape = (x.shape[-2],) if self.image is None else self.image
         if math.prod(shape) != x.shape[-2]:
             raise ValueError(
                 f"the gain was made for an image of {shape} pixels, but the factor has "
                 f"{x.shape[-2]} rows"
             )
+        columns = x.mT
+        mean = columns.mean(-1, keepdim=True)
+        columns = (columns / torch.where(mean > 0, mean, 1)).to(_dtype(self))
         found = self.net(columns.reshape(-1, 1, *shape)).tanh().exp()
         return found.reshape(columns.shape).mT.to(x.dtype)
 
 
 class RowGain(nn.Module):
-    """The gain of each entry of a factor, from its share of its row and from the other shares.
+    """The gain of each entry of a factor, from its share of its row, the other shares, the sum.
 
-        A_ik = exp(tanh(net(p_ik, max_j p_ij, sum_j p_ij^2))),  p_ij = x_ij / sum_j x_ij
+        A_ik = exp(tanh(net(p_ik, max_j p_ij, sum_j p_ij^2, log(t_i / mean(t))))),
+        p_ij = x_ij / t_i,   t_i = sum_j x_ij,   ``t_i / mean(t)`` cut to [1/20, 20]
 
-    between 1/e and e, and 1 at the start. It can make abundances sparser or flatter than the data
-    alone would; the order of the components, their number and the scale do not matter.
+    It lies between 1/e and e, and is 1 at the start. On abundances it learns how mixed pixels are
+    and that they sum to one; on spectra, how components differ within a band. The order of the
+    components, their number and the scale do not matter.
 
     Args:
         hidden: units of the two layers.
@@ -97,7 +100,7 @@ class RowGain(nn.Module):
         super().__init__()
         hidden = whole_number("the units of a gain", hidden)
         self.net = nn.Sequential(
-            nn.Linear(3, hidden),
+            nn.Linear(4, hidden),
             nn.GELU(),
             nn.Linear(hidden, hidden),
             nn.GELU(),
@@ -111,12 +114,23 @@ class RowGain(nn.Module):
         Args:
             x: (*, rows, rank), nonnegative.
         """
-        total = x.sum(-1, keepdim=True).clamp_min(torch.finfo(x.dtype).tiny)
-        share = (x / total).to(_dtype(self))
+        total = x.sum(-1, keepdim=True)
+        share = (x / torch.where(total > 0, total, 1)).to(_dtype(self))
         largest = share.amax(-1, keepdim=True).expand_as(share)
         purity = share.square().sum(-1, keepdim=True).expand_as(share)
-        features = torch.stack((share, largest, purity), -1)
+        mean = total.mean(-2, keepdim=True)
+        relative = (total / torch.where(mean > 0, mean, 1)).clamp(0.05, 20).log()
+        features = torch.stack(
+            (share, largest, purity, relative.to(share.dtype).expand_as(share)), -1
+        )
         return self.net(features)[..., 0].tanh().exp().to(x.dtype)
+
+
+def _sizes(image: tuple[int, int]) -> tuple[int, int]:
+    if not isinstance(image, (tuple, list)) or len(image) != 2:
+        raise ValueError(f"the image of a gain is (height, width), got {image!r}")
+    height, width = (whole_number("each side of the image of a gain", size) for size in image)
+    return height, width
 
 
 def _start_at_zero(layer: nn.Module) -> None:

@@ -33,22 +33,29 @@ def learned(module: Module, *names: str) -> Module:
         >>> step.gamma.item(), len(list(step.parameters()))
         (1.5, 1)
     """
+    kind = type(module).__name__
     for name in names:
-        value = dict(module.named_buffers(recurse=False)).get(name)
-        if value is None:
-            known = ", ".join(dict(module.named_buffers(recurse=False))) or "none"
-            raise ValueError(
-                f"{type(module).__name__} has no hyperparameter {name!r} that could be learned; "
-                f"it has {known}"
-            )
+        value = _hyperparameter(module, name)
         if not bool((value > 0).all()):
             raise ValueError(
-                f"{name} of {type(module).__name__} must start above 0 to be learned, got {value}"
+                f"{name} of {kind} must start above 0 to be learned, got {value.tolist()}"
             )
         delattr(module, name)
         module.register_parameter(name, nn.Parameter(value))
         parametrize.register_parametrization(module, name, Exponential())
     return module
+
+
+def _hyperparameter(module: nn.Module, name: str) -> Tensor:
+    """The value of a hyperparameter; 0 for a weight that is absent."""
+    if name not in module._buffers:
+        known = ", ".join(module._buffers) or "none"
+        raise ValueError(
+            f"{type(module).__name__} has no hyperparameter {name!r} that could be learned; "
+            f"it has {known}"
+        )
+    value = module._buffers[name]
+    return torch.zeros(()) if value is None else value
 
 
 class Exponential(nn.Module):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from ..functional.arguments import whole_number
 from ..iterations import (
     LISTA,
     MSOM,
     MU,
     Alternating,
+    BlockIteration,
     Gain,
     Gained,
     Inertial,
@@ -28,6 +27,7 @@ def nalmu(
     rank: int,
     depth: int = 25,
     gains: tuple[tuple[int, ...], tuple[int, ...]] = ((), ()),
+    momentum: float = 0.0,
     start: Start | None = None,
     loss: Loss | None = None,
     checkpointed: bool = False,
@@ -40,10 +40,15 @@ def nalmu(
         rank: the number of components.
         depth: layers.
         gains: the shapes of A_W and A_H, each broadcasting with its factor: () one number,
-            (rank,) one a component, (rows, 1) one a row, (rows, rank) for all entries.
+            (rank,) one a component, (rows, 1) one a row, (rows, rank) for all entries. One number
+            alone for both only moves the scale between them.
+        momentum: learned in each layer from this start, see `Inertial`; 0: none, as published.
         start: from the data to the first factors; None: `SeparableStart`.
         loss: None: Frobenius.
         checkpointed: as in `Unrolled`.
+
+    Raises:
+        ValueError: no layers, or gains that are not two shapes.
 
     References:
         | Kervazo, Chetoui, Cohen, Deep unrolling of the multiplicative updates algorithm for blind
@@ -58,15 +63,20 @@ def nalmu(
         >>> sum(p.numel() for p in net.parameters())
         21
     """
-    layers = [Alternating([Gained(MU(), Gain(*shape)) for shape in gains]) for _ in _layers(depth)]
+    if len(gains) != 2 or not all(isinstance(shape, (tuple, list)) for shape in gains):
+        raise ValueError(f"gains are two shapes, that of A_W and that of A_H, got {gains!r}")
+    layers = [
+        Alternating([_inertial(Gained(MU(), Gain(*shape)), momentum) for shape in gains])
+        for _ in _layers(depth)
+    ]
     return _nmf(layers, start or SeparableStart(rank), loss, checkpointed)
 
 
 def ralmu(
     rank: int,
     depth: int = 25,
-    hidden: int = 16,
-    kernel: int = 5,
+    hidden: int = 8,
+    momentum: float = 0.0,
     image: tuple[int, int] | None = None,
     start: Start | None = None,
     loss: Loss | None = None,
@@ -74,15 +84,15 @@ def ralmu(
 ) -> Unrolled:
     """Adaptive multiplicative updates: small networks predict the gains from the factors.
 
-    A `ConvolutionalGain` along each spectrum, and for the abundances a `RowGain`, or convolutions
-    over each map where they form an image. The networks fit any rank and size.
+    A `RowGain` for each factor, or for the abundances convolutions over each map where they form
+    an image. The networks fit any rank and any number of bands and pixels.
 
     Args:
         rank: the number of components.
         depth: layers.
-        hidden: channels of the networks.
-        kernel: width of the convolutions.
-        image: (rows, cols) of the abundance maps, or None: pixels without an order.
+        hidden: units and channels of the networks.
+        momentum: learned in each layer from this start, see `Inertial`; 0: none.
+        image: (height, width) of the abundance maps, or None: pixels without an order.
         start: from the data to the first factors; None: `SeparableStart`.
         loss: None: Frobenius.
         checkpointed: as in `Unrolled`.
@@ -96,14 +106,15 @@ def ralmu(
         [(5, 2), (8, 2)]
     """
 
-    def over_pixels() -> nn.Module:
-        return RowGain(hidden) if image is None else ConvolutionalGain(hidden, kernel, image)
+    def layer() -> Alternating:
+        maps = RowGain(hidden) if image is None else ConvolutionalGain(hidden, image=image)
+        return Alternating(
+            [_inertial(Gained(MU(), gain), momentum) for gain in (RowGain(hidden), maps)]
+        )
 
-    layers = [
-        Alternating([Gained(MU(), ConvolutionalGain(hidden, kernel)), Gained(MU(), over_pixels())])
-        for _ in _layers(depth)
-    ]
-    return _nmf(layers, start or SeparableStart(rank), loss, checkpointed)
+    return _nmf(
+        [layer() for _ in _layers(depth)], start or SeparableStart(rank), loss, checkpointed
+    )
 
 
 def unrolled_nnls(
@@ -167,6 +178,10 @@ def lista(rank: int, depth: int = 15, l1: float = 0.1) -> Unrolled:
         for _ in _layers(depth)
     ]
     return Unrolled(layers, NMF(), Frobenius(), (Free(), L1(l1)), GivenStart(), free=(1,))
+
+
+def _inertial(iteration: BlockIteration, momentum: float) -> BlockIteration:
+    return learned(Inertial(iteration, momentum), "momentum") if momentum else iteration
 
 
 def _layers(depth: int) -> range:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import nullcontext
 
+import torch
 from torch import Tensor, nn
 
-from ..functional.arguments import whole_number
+from ..functional.arguments import real_number, whole_number
 from ..initialization import spa
 from ..models import Factors
 
@@ -48,14 +50,15 @@ class UniformStart(Start):
 class SeparableStart(Start):
     """``W`` columns of the data chosen by successive projection, ``H`` their clamped least squares.
 
-    Entries of H are at least ``floor``, because multiplicative updates never leave 0.
+    Entries of H are at least ``floor``, because multiplicative updates never leave 0. The start is
+    a constant: gradients in the data pass through the layers, not through the choice of columns.
 
     Args:
         rank: the number of components.
         floor: the smallest entry of H.
 
     Raises:
-        ValueError: a rank above the number of columns of the data.
+        ValueError: a negative floor, or a rank above the number of columns of the data.
 
     References:
         | Gillis, Vavasis, Fast and robust recursive algorithms for separable nonnegative matrix
@@ -72,10 +75,17 @@ class SeparableStart(Start):
 
     def __init__(self, rank: int, floor: float = 1e-3) -> None:
         super().__init__()
-        self.rank, self.floor = whole_number("the rank of a start", rank), floor
+        self.rank = whole_number("the rank of a start", rank)
+        self.floor = real_number("the floor of a start", floor)
+        if self.floor < 0:
+            raise ValueError(f"the floor of a start must be nonnegative, got {floor}")
 
     def forward(self, y: Tensor) -> Factors:
-        w, h = spa(y, self.rank)
+        # In full precision: rounding would turn columns that differ into ties.
+        kind = y.device.type
+        lowered = torch.amp.is_autocast_available(kind)
+        with torch.autocast(kind, enabled=False) if lowered else nullcontext():
+            w, h = spa(y, self.rank)
         return w, h.clamp_min(self.floor)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -28,15 +29,16 @@ class Unrolled(nn.Module):
         model: what predicts the data.
         loss: how the two are compared.
         regs: one regularizer per factor.
-        init: the start as a function of the data, a module where it has parameters of its own.
+        init: the start as a function of the data; a module, where it has parameters of its own.
         free: which factors are sought, the others stay as they start; None: all.
         checkpointed: keep only every sqrt(K)-th state for the backward pass and compute the layers
             between them again: memory grows with the square root of the depth, for one more
             forward pass.
 
     Raises:
-        ValueError: no layers.
-        TypeError: a layer that is not an iteration or cannot work on this problem.
+        ValueError: no layers, or parts that do not fit.
+        TypeError: a layer that is not an iteration or cannot work on this problem, or that keeps
+            another memory than the first one.
 
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), chapter 19
@@ -54,6 +56,9 @@ class Unrolled(nn.Module):
         [torch.Size([4, 2]), torch.Size([3, 2])]
     """
 
+    layers: Sequence[Iteration]
+    regs: Sequence[Regularizer]
+
     def __init__(
         self,
         layers: Sequence[Iteration],
@@ -67,13 +72,17 @@ class Unrolled(nn.Module):
         super().__init__()
         if not layers:
             raise ValueError("Unrolled needs at least one layer")
-        self.layers, self.regs = nn.ModuleList(layers), nn.ModuleList(regs)
-        self.model, self.loss, self.init, self.free = model, loss, init, free
-        self.checkpointed = checkpointed
-        smallest = self.problem(torch.ones((1,) * model.ndim))
+        if not callable(init):
+            raise TypeError(f"init is a function of the data, got {type(init).__name__}")
         for layer in layers:
             require_iteration("Unrolled", layer)
-            layer.check(smallest)
+        smallest = Problem(torch.ones((1,) * model.ndim), model, loss, regs, None, free)
+        _check_layers(layers, smallest)
+        # Module lists, typed as what they hold.
+        self.layers = cast("Sequence[Iteration]", nn.ModuleList(layers))
+        self.regs = cast("Sequence[Regularizer]", nn.ModuleList(regs))
+        self.model, self.loss, self.init, self.free = model, loss, init, free
+        self.checkpointed = checkpointed
 
     def problem(self, y: Tensor, weights: Tensor | None = None) -> Problem:
         """The problem that the layers work on.
@@ -94,9 +103,10 @@ class Unrolled(nn.Module):
             start: the factors to start from, or None: ``init(y)``.
             weights: of the entries of the data, or None.
         """
-        problem = self.problem(y, weights)
-        layers = [layer for layer in self.layers if isinstance(layer, Iteration)]
-        state = layers[0].init(self.init(y) if start is None else tuple(start), problem)
+        problem, layers = self.problem(y, weights), list(self.layers)
+        factors = tuple(self.init(_filled(problem)) if start is None else start)
+        self.model.check(factors, y)
+        state = layers[0].init(factors, problem)
         if not (self.checkpointed and torch.is_grad_enabled()):
             yield from iterates(layers, problem, state)
             return
@@ -119,6 +129,35 @@ class Unrolled(nn.Module):
             weights: of the entries of the data, or None.
         """
         return deque(self.iterates(y, start, weights), maxlen=1).pop().factors
+
+
+def _check_layers(layers: Sequence[Iteration], smallest: Problem) -> None:
+    """Check that each can work on the problem, and with the memory that the first one starts."""
+    ones = tuple(torch.ones((1,) * ndim) for ndim in smallest.model.factor_ndims)
+    for layer in layers:
+        layer.check(smallest)
+    outlines = [_outline(layer.init(ones, smallest).memory) for layer in layers]
+    for number, outline in enumerate(outlines, 1):
+        if outline != outlines[0]:
+            raise TypeError(
+                f"layer {number} keeps another memory than layer 1; momentum, duals and supports "
+                "cannot pass from one kind of iteration to another, so unroll them in two networks"
+            )
+
+
+def _filled(problem: Problem) -> Tensor:
+    """The data with missing entries at the mean of the observed ones, for starts that read it."""
+    y, weights = problem.y, problem.weights
+    if weights is None:
+        return y
+    own = tuple(range(-problem.model.ndim, 0))
+    size = weights.sum(own, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
+    return torch.where(weights > 0, y, (weights * y).sum(own, keepdim=True) / size)
+
+
+def _outline(memory: Any) -> Any:  # noqa: ANN401
+    """The nesting of a memory."""
+    return None if isinstance(memory, Tensor) else [_outline(part) for part in memory]
 
 
 def _run(layers: Sequence[Iteration], problem: Problem, state: State) -> list[State]:

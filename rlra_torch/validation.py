@@ -1,0 +1,121 @@
+"""What a problem checks of its parts and its data, each complaint in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from .losses import Loss
+from .models import Factors, Model
+from .regularizers import Regularizer
+
+
+def check_parts(
+    y: Tensor, model: Model, loss: Loss, regs: Sequence[Regularizer], weights: Tensor | None
+) -> None:
+    """Check the kinds of what a problem is made of, and that the weights lie with the data.
+
+    Raises:
+        TypeError: one is of another kind, or elsewhere.
+    """
+    if not isinstance(regs, (list, tuple, nn.ModuleList)):
+        raise TypeError(f"regs must be a list of regularizers, got {type(regs).__name__}")
+    parts = [("data", y, Tensor), ("model", model, Model), ("loss", loss, Loss)]
+    parts += [("regularizer", reg, Regularizer) for reg in regs]
+    for name, part, kind in parts if weights is None else [*parts, ("weights", weights, Tensor)]:
+        if not isinstance(part, kind):
+            raise TypeError(
+                f"the {name} of a Problem must be a {kind.__name__}, got {type(part).__name__}"
+            )
+    if weights is not None and (weights.dtype != y.dtype or weights.device != y.device):
+        raise TypeError(
+            f"the weights are {weights.dtype} on {weights.device} but the data is {y.dtype} on "
+            f"{y.device}; convert one"
+        )
+
+
+def check_tensors(y: Tensor, factors: Factors) -> None:
+    """Check that data and factors are finite real tensors of one type in one place.
+
+    Raises:
+        TypeError: types or devices that do not match.
+        ValueError: an empty tensor, or values that are not finite.
+    """
+    for name, x in [("the data", y), *((f"factor {n}", x) for n, x in enumerate(factors))]:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name} must be a torch tensor, got {type(x).__name__}")
+        if not x.is_floating_point():
+            raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
+        if x.dtype != y.dtype or x.device != y.device:
+            raise TypeError(
+                f"{name} is {x.dtype} on {x.device} but the data is {y.dtype} on "
+                f"{y.device}; convert one"
+            )
+        if x.numel() == 0:
+            raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
+        if not bool(x.isfinite().all()):
+            bad = int((~x.isfinite()).sum())
+            raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
+
+
+def check_weights(weights: Tensor | None) -> None:
+    """Check that weights can weigh.
+
+    Raises:
+        ValueError: a weight that is negative or not finite, or none that is positive.
+    """
+    if weights is not None and not bool(((weights >= 0) & weights.isfinite()).all()):
+        raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
+    if weights is not None and not bool((weights > 0).any()):
+        raise ValueError("no entry is observed: all weights are zero")
+
+
+def check_regularizers(regs: Sequence[Regularizer], y: Tensor) -> None:
+    """Check that tensors in regularizers are of the type of the data, where it is.
+
+    Raises:
+        TypeError: one is not.
+    """
+    for n, reg in enumerate(regs):
+        for name, x in (*reg.named_parameters(), *reg.named_buffers()):
+            alike = x.dtype == y.dtype and x.device == y.device
+            if x.ndim and x.is_floating_point() and not alike:
+                raise TypeError(
+                    f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
+                    f"data is {y.dtype} on {y.device}; convert one"
+                )
+
+
+def check_domain(loss: Loss, y: Tensor) -> None:
+    """Check that a loss is defined on the observed data.
+
+    Raises:
+        ValueError: it is not.
+    """
+    wrong = loss.domain(y)
+    if wrong is not None:
+        raise ValueError(
+            f"{type(loss).__name__} cannot take this data: {wrong}; "
+            "clip the data, mask those entries, or use Frobenius"
+        )
+
+
+def check_signs(name: str, factors: Factors, instead: str) -> None:
+    """Check that all factors are nonnegative, for a loss or an iteration that needs it.
+
+    Args:
+        name: who needs it.
+        factors: the factors.
+        instead: what to do otherwise, the end of the sentence.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for n, x in enumerate(factors):
+        negative = int((x < 0).sum())
+        if negative:
+            raise ValueError(
+                f"{name} needs nonnegative factors but factor {n} has {negative} negative entries; "
+                f"clip them, {instead}"
+            )

@@ -13,7 +13,19 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
-from zoo import BLOCK_ITERATIONS, EQUATIONS, ITERATIONS, LOSSES, MODELS, REGULARIZERS
+from zoo import (
+    BLOCK_ITERATIONS,
+    COLUMNS,
+    COMPONENTS,
+    EQUATIONS,
+    ITERATIONS,
+    LOSSES,
+    MODELS,
+    NETWORKS,
+    ONLY,
+    REGULARIZERS,
+    ROWS,
+)
 
 from rlra_torch.iterations import MSOM, Alternating, iterates
 from rlra_torch.problem import Problem
@@ -26,6 +38,7 @@ COMBINATIONS = [
     for model in MODELS
     for loss in losses
     if model in EQUATIONS or not getattr(BLOCK_ITERATIONS.get(name), "gram", "hals" in name)
+    if model in ONLY.get(name, MODELS)
     # Every loss on matrices, and each other model once.
     if model == "nmf" or loss == losses[0]
 ]
@@ -46,6 +59,12 @@ def made(model, loss, reg="nonnegative", batch=(), device="cuda", weighted=False
     regs = [REGULARIZERS[reg].make().to(device) for _ in start]
     weights = torch.empty_like(y) if weighted else None
     return Problem(y, net, LOSSES[loss].make(), regs, weights), start
+
+
+def placed(make, device="cuda"):
+    """Made where its tensors belong."""
+    with torch.device(device):
+        return make()
 
 
 def tensors(tree):
@@ -78,7 +97,7 @@ def test_iterations(name, model, loss, fake):
         if weighted and (model != "nmf" or loss != losses[0]):
             continue
         problem, start = made(model, loss, batch=batch, weighted=weighted)
-        iteration = make().to("cuda")
+        iteration = placed(make)
         iteration.check(problem)
         state = iteration(iteration.init(start, problem), problem)
         assert all(x.device.type == "cuda" for x in tensors(state))
@@ -93,8 +112,8 @@ def test_iterations(name, model, loss, fake):
 def test_regularizers(name, reg, fake):
     case = BLOCK_ITERATIONS[name]
     problem, start = made("nmf", case.losses[-1], reg)
-    state = Alternating(case.make()).to("cuda")
-    state = state(state.init(start, problem), problem)
+    iteration = placed(lambda: Alternating(case.make()))
+    state = iteration(iteration.init(start, problem), problem)
     assert all(x.device.type == "cuda" for x in tensors(state))
 
 
@@ -113,7 +132,7 @@ def test_the_solver_between_two_checks(name, fake):
     make, losses = ITERATIONS[name]
     for batch in ((), (3,)):
         problem, start = made("nmf", losses[-1], batch=batch)
-        iteration = make().to("cuda")
+        iteration = placed(make)
         done = torch.empty(batch, dtype=torch.bool, device="cuda")
         state = iteration.init(start, problem)
         progress = Progress(state, done, torch.zeros_like(done, dtype=torch.long), ())
@@ -125,9 +144,40 @@ def test_the_solver_between_two_checks(name, fake):
 def test_networks(name, fake):
     make, losses = ITERATIONS[name]
     problem, start = made("nmf", losses[-1], batch=(4,))
-    net = Unrolled([make()] * 2, problem.model, problem.loss, problem.regs, lambda y: start)
-    found = net.to("cuda")(problem.y)
-    assert all(x.device.type == "cuda" for x in found)
+    net = Unrolled([placed(make)] * 2, problem.model, problem.loss, problem.regs, lambda y: start)
+    assert all(x.device.type == "cuda" for x in net(problem.y))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network(name):
+    """With its own start, parameters without values in the place of its own, weights and a batch.
+
+    What is learned starts at a value that is read once, so a network is made outside.
+    """
+    case = NETWORKS[name]
+    net = case.make()
+    with FakeTensorMode(), torch.no_grad():
+        found = stand_in(net, "cuda", case.given, weighted=False)
+        found += stand_in(net, "cuda", case.given, weighted=True, batch=(3,))
+        assert all(x.device.type == "cuda" and x.dtype == torch.float32 for x in found)
+    assert [x.shape[:-1] for x in found] == [(ROWS,), (COLUMNS,), (3, ROWS), (3, COLUMNS)]
+
+
+def stand_in(net, device, given, weighted, batch=(), gradients=False):
+    """What a network makes of data without values, its parameters without values too."""
+    tensors = dict(net.named_parameters()) | dict(net.named_buffers())
+    made = {name: torch.empty(x.shape, dtype=x.dtype, device=device) for name, x in tensors.items()}
+    for name, _ in net.named_parameters() if gradients else ():
+        made[name].requires_grad_()
+    y = torch.empty(*batch, ROWS, COLUMNS, device=device)
+    start = tuple(torch.empty(*batch, n, COMPONENTS, device=device) for n in (ROWS, COLUMNS))
+    weights = torch.empty_like(y) if weighted else None
+    arguments = (y, start if given else None, weights)
+    found = torch.func.functional_call(net, made, arguments)
+    if not gradients:
+        return found
+    given = [x for x in made.values() if x.requires_grad]
+    return torch.autograd.grad(sum(x.sum() for x in found), given, allow_unused=True)
 
 
 def test_scaled_without_penalties(fake):
@@ -145,7 +195,7 @@ def test_backward(name):
     for loss, batch in [(losses[-1], ()), *((loss, (3,)) for loss in losses)]:
         problem, start = made("nmf", loss, batch=batch, device="meta")
         given = [x.requires_grad_() for x in (problem.y, *start)]
-        iteration = make().to("meta")
+        iteration = placed(make, "meta")
         *_, last = iterates([iteration] * 2, problem, iteration.init(start, problem))
         total = sum(x.sum() for x in last.factors)
         gradients = torch.autograd.grad(total, given, allow_unused=True)
@@ -160,3 +210,10 @@ def test_backward_into_parameters():
     net = Unrolled(steps, problem.model, problem.loss, problem.regs, lambda y: start).to("meta")
     sum(x.sum() for x in net(problem.y)).backward()
     assert all(p.grad is not None and p.grad.device.type == "meta" for p in net.parameters())
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "unrolled hals"])
+def test_backward_through_every_network(name):
+    case = NETWORKS[name]
+    found = stand_in(case.make(), "meta", case.given, True, (3,), gradients=True)
+    assert all(x is not None and x.device.type == "meta" for x in found)

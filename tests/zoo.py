@@ -12,6 +12,7 @@ from torch import Tensor
 from rlra_torch.iterations import (
     FISTA,
     HALS,
+    LISTA,
     MSOM,
     MU,
     SOM,
@@ -21,9 +22,14 @@ from rlra_torch.iterations import (
     BurgMirrorDescent,
     Counted,
     Extrapolated,
+    Gain,
+    Gained,
+    Inertial,
     Iteration,
     ProjectedGradient,
     ProjectedLeastSquares,
+    ProjectedNewton,
+    Regularized,
     Repeat,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
@@ -43,6 +49,18 @@ from rlra_torch.regularizers import (
     Ridge,
     Simplex,
     UnitNorm,
+)
+from rlra_torch.unrolled import (
+    ConvolutionalGain,
+    GivenStart,
+    RowGain,
+    SeparableStart,
+    Unrolled,
+    learned,
+    lista,
+    nalmu,
+    ralmu,
+    unrolled_nnls,
 )
 
 
@@ -227,7 +245,21 @@ BLOCK_ITERATIONS = {
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
     ),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
+    "newton": IterationCase(ProjectedNewton, ("frobenius", "kl"), ELASTIC, gram=True),
     "projected least squares": IterationCase(ProjectedLeastSquares, regs=EVERY_REG, gram=True),
+    "gained mu": IterationCase(lambda: Gained(MU(), Gain()), EVERY_LOSS, SPLITS, EVERY_LOSS),
+    "mu gained by rows": IterationCase(
+        lambda: Gained(MU(), RowGain(4)), ("frobenius", "kl"), SPLITS, ("frobenius", "kl")
+    ),
+    "hals gained by convolutions": IterationCase(
+        lambda: Gained(HALS(), ConvolutionalGain(4, 3)),
+        regs=ELASTIC,
+        descends=LEAST_SQUARES,
+        gram=True,
+        ordered=True,
+    ),
+    "inertial msom": IterationCase(lambda: Inertial(MSOM(1.0)), EVERY_LOSS, EVERY_REG),
+    "inertial mu": IterationCase(lambda: Inertial(MU(), 0.3), ("frobenius", "kl"), SPLITS),
 }
 ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
     name: (lambda case=case: Alternating(case.make()), case.losses)
@@ -236,7 +268,101 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
     "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
+    "lista": (lambda: Alternating(LISTA(3)), LEAST_SQUARES),
+    "regularized mu": (
+        lambda: Regularized(Alternating(MU()), (NonNegative(), NonNegative(0.01))),
+        ("frobenius", "kl"),
+    ),
 }
+# Two factors of rank three: the models of the iterations that are made for so many.
+ONLY = dict.fromkeys(("lista", "regularized mu"), ("nmf", "rank first", "sensed nmf"))
+
+
+# --- Networks ----------------------------------------------------------------------------------
+
+ROWS, COLUMNS, IMAGE, COMPONENTS = 4, 6, (2, 3), 2  # the data that the networks below are made for
+
+
+class NetworkCase(NamedTuple):
+    make: Callable[[], Unrolled]
+    loss: str = "frobenius"
+    given: bool = False  # it is called with the factors to start from
+
+
+def _layers(make: Callable[[], Iteration], loss: Loss, tied: bool = False) -> Unrolled:
+    layers = [make()] * 2 if tied else [make() for _ in range(2)]
+    regs = (NonNegative(), NonNegative())
+    return Unrolled(layers, NMF(), loss, regs, SeparableStart(COMPONENTS))
+
+
+def _gained() -> Iteration:
+    return Alternating([Gained(MU(), Gain(COMPONENTS)), Gained(MU(), Gain())])
+
+
+def _fista() -> Iteration:
+    return Regularized(Alternating(FISTA()), (NonNegative(), learned(NonNegative(0.01), "l1")))
+
+
+def _gradient() -> Iteration:
+    return Alternating(learned(ProjectedGradient(1.2), "gamma"))
+
+
+def _msom() -> Iteration:
+    return Alternating(learned(Inertial(learned(MSOM(0.8), "gamma"), 0.3), "momentum"))
+
+
+def _sparse_codes() -> Unrolled:
+    layers = [Regularized(Alternating(LISTA(COMPONENTS)), (Free(), L1(0.01))) for _ in range(2)]
+    return Unrolled(layers, NMF(), Frobenius(), (Free(), L1(0.01)), GivenStart(), free=(1,))
+
+
+_ALL_GAINS = ((ROWS, COMPONENTS), (COLUMNS, COMPONENTS))
+NETWORKS = {
+    "nalmu": NetworkCase(lambda: nalmu(COMPONENTS, 2)),
+    "nalmu, components": NetworkCase(lambda: nalmu(COMPONENTS, 2, ((COMPONENTS,),) * 2)),
+    "nalmu, rows": NetworkCase(lambda: nalmu(COMPONENTS, 2, ((ROWS, 1), (COLUMNS, 1)))),
+    "nalmu, entries": NetworkCase(lambda: nalmu(COMPONENTS, 2, _ALL_GAINS)),
+    "nalmu, kl": NetworkCase(lambda: nalmu(COMPONENTS, 2, loss=KullbackLeibler()), "kl"),
+    "nalmu, kl, entries": NetworkCase(
+        lambda: nalmu(COMPONENTS, 2, _ALL_GAINS, loss=KullbackLeibler()), "kl"
+    ),
+    "nalmu, is": NetworkCase(lambda: nalmu(COMPONENTS, 2, loss=ItakuraSaito()), "is"),
+    "nalmu, tied": NetworkCase(lambda: _layers(_gained, Frobenius(), tied=True)),
+    "nalmu, tied, kl": NetworkCase(lambda: _layers(_gained, KullbackLeibler(), tied=True), "kl"),
+    "nalmu, momentum": NetworkCase(
+        lambda: nalmu(COMPONENTS, 2, ((COMPONENTS,), (1,)), momentum=0.2)
+    ),
+    "ralmu": NetworkCase(lambda: ralmu(COMPONENTS, 2, hidden=2)),
+    "ralmu, image": NetworkCase(lambda: ralmu(COMPONENTS, 2, hidden=2, image=IMAGE)),
+    "ralmu, kl": NetworkCase(
+        lambda: ralmu(COMPONENTS, 2, hidden=2, momentum=0.1, loss=KullbackLeibler()), "kl"
+    ),
+    "unrolled nnls": NetworkCase(lambda: unrolled_nnls(2), given=True),
+    "lista": NetworkCase(lambda: lista(COMPONENTS, 2, l1=0.01), given=True),
+    "lista, one threshold": NetworkCase(_sparse_codes, given=True),
+    "unrolled hals": NetworkCase(lambda: _layers(lambda: Alternating(HALS()), Frobenius())),
+    "unrolled fista": NetworkCase(lambda: _layers(_fista, Frobenius())),
+    "unrolled gradient": NetworkCase(lambda: _layers(_gradient, Frobenius())),
+    "unrolled msom": NetworkCase(lambda: _layers(_msom, Frobenius())),
+    "unrolled msom, kl": NetworkCase(lambda: _layers(_msom, KullbackLeibler()), "kl"),
+}
+
+
+def trained(net: Unrolled, generator: torch.Generator, size: float = 0.3) -> Unrolled:
+    """The network with random changes of all its parameters, as if it had been trained."""
+    for parameter in net.parameters():
+        noise = normal(generator, *parameter.shape).to(parameter)
+        parameter.data = parameter.data + size * noise
+    return net
+
+
+def mixture(generator: torch.Generator, *batch: int) -> tuple[Tensor, Factors]:
+    """Data for the networks above, and factors to start from."""
+    w = uniform(generator, *batch, ROWS, COMPONENTS, low=0.1)
+    h = uniform(generator, *batch, COLUMNS, COMPONENTS, low=0.1)
+    y = w @ h.mT * uniform(generator, *batch, ROWS, COLUMNS, low=0.8, high=1.2)
+    start = tuple(x * uniform(generator, *x.shape, low=0.7, high=1.3) for x in (w, h))
+    return y, start
 
 
 def example(

@@ -31,9 +31,8 @@ class Unrolled(nn.Module):
         regs: one regularizer per factor.
         init: the start as a function of the data; a module, where it has parameters of its own.
         free: which factors are sought, the others stay as they start; None: all.
-        checkpointed: keep only every sqrt(K)-th state for the backward pass and compute the layers
-            between them again: memory grows with the square root of the depth, for one more
-            forward pass.
+        checkpointed: keep few of the states for the backward pass and compute the layers between
+            them again: memory grows with the square root of the depth, for one more forward pass.
 
     Raises:
         ValueError: no layers, or parts that do not fit.
@@ -111,7 +110,9 @@ class Unrolled(nn.Module):
             yield from iterates(layers, problem, state)
             return
         yield state
-        length = math.isqrt(len(layers) - 1) + 1
+        # K / L states and the insides of L layers are held. A layer holds about 16 times what a
+        # state does, so that together they are least for 16 L^2 = K.
+        length = math.ceil(math.sqrt(len(layers)) / 4)
         for first in range(0, len(layers), length):
             segment = layers[first : first + length]
             states = checkpoint(_run, segment, problem, state, use_reentrant=False)

@@ -1,90 +1,21 @@
-"""The command line: ``rlra unmix`` and what comes after it.
-
-A subcommand is two functions, one that adds its parser and one that runs it, and an entry in
-``COMMANDS``. What is heavy to import is imported by the function that runs.
-"""
+"""``rlra unmix``: materials in a hyperspectral image."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import re
-import shutil
-import sys
-import warnings
-from collections.abc import Sequence
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
-    from .applications import Unmixing
-    from .solvers import ProgressBar
+    from ..applications import Unmixing
+    from ..solvers import ProgressBar
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command.
-
-    Args:
-        argv: the arguments after the program's name; None: those of the process.
-
-    Returns:
-        the exit status: 0, 2 after bad input, 130 after Ctrl-C.
-
-    Example:
-        >>> main(["unmix", "--data", "nowhere.npy", "--rank", "2", "--out", "runs/nowhere"])
-        2
-    """
-    try:
-        arguments = _parser().parse_args(argv)
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            arguments.run(arguments)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    except KeyboardInterrupt:
-        return _fail("interrupted; files are written at the end only, all together", status=130)
-    except MemoryError:
-        return _fail("there is not enough memory for this data at this rank")
-    except OSError as error:
-        reason = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
-        return _fail(reason)
-    except (ImportError, TypeError, ValueError) as error:
-        return _fail(_as_options(str(error)))
-    return 0
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose help fits 80 columns and whose errors are one sentence."""
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401
-        super().__init__(formatter_class=_formatter, allow_abbrev=False, **options)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"rlra: {message.removeprefix('argument ')}; see {self.prog} --help\n")
-
-
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    width = min(79, shutil.get_terminal_size().columns - 1)
-    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26, width=width)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="rlra",
-        description="Regularized low-rank approximations in PyTorch.",
-        epilog="example:\n  rlra unmix --data indian_pines --rank 6 --out runs/indian_pines",
-    )
-    version = import_module(__package__ or "rlra_torch").__version__
-    parser.add_argument("--version", action="version", version=f"rlra {version}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in COMMANDS:
-        add(commands)
-    return parser
-
-
-def _add_unmix(commands: Any) -> None:  # noqa: ANN401
+def add_unmix(commands: Any) -> None:  # noqa: ANN401
+    """Add the parser."""
     parser = commands.add_parser(
         "unmix",
         usage="rlra unmix --data DATA --rank RANK --out FOLDER [options]",
@@ -124,7 +55,7 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--method",
         nargs="+",
         metavar="NAME",
-        help="among hals, msom, mu, fista, pg, active_set, als, burg "
+        help="among hals, msom, mu, fista, pg, active_set, als, burg, newton "
         "(default: hals msom mu for frobenius, msom mu for other losses)",
     )
     group.add_argument(
@@ -180,10 +111,10 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
 
     import torch
 
-    from .applications.output import check_writable
-    from .applications.unmixing import FILES, unmix
-    from .datasets import load_image
-    from .solvers import ProgressBar
+    from ..applications.output import check_writable
+    from ..applications.unmixing import FILES, unmix
+    from ..datasets import load_image
+    from ..solvers import ProgressBar
 
     check_writable(arguments.out, FILES)
     device = _device(arguments.device)
@@ -227,7 +158,7 @@ def _print_table(result: Unmixing) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .applications.unmixing import LABELS
+    from ..applications.unmixing import LABELS
 
     rows, cols, bands = result.image.shape
     rank, loss = result.settings["rank"], result.settings["loss"]
@@ -276,26 +207,3 @@ def _loss(text: str) -> str | float:
         return float(text)
     except ValueError:
         return text
-
-
-def _as_options(message: str) -> str:
-    """The sentence with the Python arguments that it advises written as options."""
-    advice = r'(?<= )(clip_negative|init|variable)=(?:True|"(\w+)")?'
-
-    def option(found: re.Match[str]) -> str:
-        name, value = found.groups()
-        return f"--{name.replace('_', '-')}" + (f" {value}" if value else "")
-
-    return re.sub(advice, option, message)
-
-
-def _fail(sentence: str, status: int = 2) -> int:
-    print(f"rlra: {' '.join(sentence.split())}", file=sys.stderr)
-    return status
-
-
-def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401
-    _fail(f"warning: {message}")
-
-
-COMMANDS = (_add_unmix,)

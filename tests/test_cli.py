@@ -181,7 +181,7 @@ class TestErrors:
             ({"rank": 43, "init": "spa"}, "spa was given rank 43"),
             ({"rank": None}, "the following arguments are required: --rank"),
             ({"init": "zeros"}, "unknown init 'zeros'"),
-            ({"method": "newton"}, "unknown iteration 'newton'"),
+            ({"method": "gauss"}, "unknown iteration 'gauss'"),
             ({"method": "mu hals", "loss": "kl"}, "HALS needs a least-squares block"),
             ({"loss": "l1"}, "unknown loss 'l1'"),
             ({"loss": "nan"}, "beta must be a finite real number"),

@@ -17,8 +17,8 @@ class Inertial(BlockIteration):
 
     The projection is onto the set of the regularizer. Updates that need nonnegative factors, as MU
     does, never leave 0, so for them entries of ``v`` are at least a tenth of those of ``x``. The
-    momentum is a hyperparameter and is learned in unrolled networks; `FISTA` has the schedule that
-    the theory gives for gradient steps.
+    momentum is a hyperparameter and is learned in unrolled networks; with it gradient steps are
+    stable up to gamma = 1 only. `FISTA` has the schedule that the theory gives for such steps.
 
     Args:
         iteration: what starts from the extrapolated point.

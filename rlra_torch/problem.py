@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -97,6 +98,16 @@ class Problem:
     def batch_shape(self) -> torch.Size:
         """The leading dimensions: independent problems."""
         return self.y.shape[: self.y.ndim - self.model.ndim]
+
+    @property
+    def imputed(self) -> Tensor:
+        """The data with missing entries at the mean of the observed, for starts that read it."""
+        if self.weights is None:
+            return self.y
+        own = tuple(range(-self.model.ndim, 0))
+        size = self.weights.sum(own, keepdim=True).clamp_min(torch.finfo(self.y.dtype).tiny)
+        mean = (self.weights * self.y).sum(own, keepdim=True) / size
+        return torch.where(self.weights > 0, self.y, mean)
 
     def objective(self, factors: Factors) -> Tensor:
         """The loss plus the penalties of the free factors, (*,)."""
@@ -247,6 +258,12 @@ class Problem:
     def freeze(self, *frozen: int) -> Problem:
         """The same problem with some factors held fixed."""
         return replace(self, free=tuple(n for n in self.order if n not in frozen))
+
+    def regularized(self, regs: Sequence[Regularizer]) -> Problem:
+        """The same problem with other regularizers."""
+        other = copy(self)
+        object.__setattr__(other, "regs", tuple(regs))
+        return other
 
     def _weighted(self, entries: Tensor) -> Tensor:
         return entries if self.weights is None else self.weights * entries

@@ -581,9 +581,9 @@ BAD = {
     "gain that is no module": (
         lambda: Gained(MU(), torch.exp),
         TypeError,
-        "takes a block iteration and a module, got MU and builtin",
+        "gain of Gained is a module",
     ),
-    "gained iteration": (lambda: Gained(mu(), Gain()), TypeError, "got Alternating and Gain"),
+    "gained iteration": (lambda: Gained(mu(), Gain()), TypeError, "block iteration, got Alternating"),
     "inertial iteration": (lambda: Inertial(mu()), TypeError, "block iteration, got Alternating"),
     "momentum": (lambda: Inertial(MU(), -0.1), ValueError, "momentum.*nonnegative, got -0.1"),
     "kernel": (lambda: ConvolutionalGain(kernel=4), ValueError, "must be odd, got 4"),

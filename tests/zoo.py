@@ -247,18 +247,19 @@ BLOCK_ITERATIONS = {
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
     "newton": IterationCase(ProjectedNewton, ("frobenius", "kl"), ELASTIC, gram=True),
     "projected least squares": IterationCase(ProjectedLeastSquares, regs=EVERY_REG, gram=True),
-    "gained mu": IterationCase(lambda: Gained(MU(), Gain()), EVERY_LOSS, SPLITS, EVERY_LOSS),
+    "gained mu": IterationCase(
+        lambda: Gained(MU(), Gain()), ("frobenius", "kl", "is"), SPLITS, ("frobenius", "kl", "is")
+    ),
     "mu gained by rows": IterationCase(
-        lambda: Gained(MU(), RowGain(4)), ("frobenius", "kl"), SPLITS, ("frobenius", "kl")
+        lambda: Gained(MU(), RowGain(4)), ("frobenius", "kl"), descends=("frobenius", "kl")
     ),
     "hals gained by convolutions": IterationCase(
         lambda: Gained(HALS(), ConvolutionalGain(4, 3)),
-        regs=ELASTIC,
         descends=LEAST_SQUARES,
         gram=True,
         ordered=True,
     ),
-    "inertial msom": IterationCase(lambda: Inertial(MSOM(1.0)), EVERY_LOSS, EVERY_REG),
+    "inertial msom": IterationCase(lambda: Inertial(MSOM(1.0)), ("frobenius", "kl"), EVERY_REG),
     "inertial mu": IterationCase(lambda: Inertial(MU(), 0.3), ("frobenius", "kl"), SPLITS),
 }
 ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {

@@ -262,7 +262,7 @@ def _begin(
     """The factors given, or those of a function: feasible, and scaled to the data."""
     if not callable(start):
         return given_factors(start, problem.y)
-    factors = tuple(start(_imputed(problem)))
+    factors = tuple(start(problem.imputed))
     problem.model.check(factors, problem.y)
     step = torch.finfo(problem.y.dtype).tiny
     factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
@@ -279,16 +279,6 @@ def _warm(problem: Problem, iteration: object, factors: Factors) -> Factors:
     except TypeError:
         return factors
     return solve(start, problem, problem.scaled(factors), max_iter=20, check_every=20).factors
-
-
-def _imputed(problem: Problem) -> Tensor:
-    """Missing entries at the mean of the observed, for starts that read the data."""
-    y, weights = problem.y, problem.weights
-    if weights is None:
-        return y
-    own = tuple(range(-problem.model.ndim, 0))
-    total = weights.sum(own, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
-    return torch.where(weights > 0, y, (weights * y).sum(own, keepdim=True) / total)
 
 
 def _described(problem: Problem, step: Iteration, solution: Solution, back: Back) -> Factorization:

@@ -106,6 +106,34 @@ class BlockIteration(nn.Module, ABC):
         return 2.0 * rows * rank * rank
 
 
+class Wrapped(BlockIteration, ABC):
+    """A block iteration around another one, whose memory, needs and cost are its own.
+
+    Args:
+        iteration: the one inside.
+
+    Raises:
+        TypeError: not a block iteration.
+    """
+
+    def __init__(self, iteration: BlockIteration) -> None:
+        super().__init__()
+        if not isinstance(iteration, BlockIteration):
+            raise TypeError(
+                f"{type(self).__name__} takes a block iteration, got {type(iteration).__name__}"
+            )
+        self.iteration, self.nonnegative = iteration, iteration.nonnegative
+
+    def init(self, x: Tensor) -> tuple:
+        return self.iteration.init(x)
+
+    def check(self, problem: Problem, n: int) -> None:
+        self.iteration.check(problem, n)
+
+    def sweep_cost(self, rows: int, rank: int) -> float:
+        return self.iteration.sweep_cost(rows, rank)
+
+
 def require_iteration(name: str, iteration: object) -> None:
     """Check that something is an iteration over all factors.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from typing import cast
 
 from torch import nn
 
@@ -78,16 +78,15 @@ class Regularized(Iteration):
                 raise TypeError(
                     f"Regularized takes a list of regularizers, got {type(reg).__name__}"
                 )
-        self.iteration, self.regs = iteration, nn.ModuleList(regs)
+        self.iteration = iteration
+        # A module list, typed as what it holds.
+        self.regs = cast("Sequence[Regularizer]", nn.ModuleList(regs))
 
     def init(self, factors: Factors, problem: Problem) -> State:
-        return self.iteration.init(factors, self._own(problem))
+        return self.iteration.init(factors, problem.regularized(self.regs))
 
     def forward(self, state: State, problem: Problem) -> State:
-        return self.iteration(state, self._own(problem))
+        return self.iteration(state, problem.regularized(self.regs))
 
     def check(self, problem: Problem) -> None:
-        self.iteration.check(self._own(problem))
-
-    def _own(self, problem: Problem) -> Problem:
-        return replace(problem, regs=tuple(self.regs))
+        self.iteration.check(problem.regularized(self.regs))

@@ -7,12 +7,11 @@ from torch import Tensor, nn
 
 from ..blocks import Block
 from ..functional.arguments import whole_number
-from ..problem import Problem
 from ..regularizers import Regularizer
-from .base import BlockIteration
+from .base import BlockIteration, Wrapped
 
 
-class Gained(BlockIteration):
+class Gained(Wrapped):
     """``x <- project(A * update(x))``, with ``A = gain(x) > 0`` entrywise.
 
     With MU inside and a constant gain it is a layer of NALMU, ``x <- x * A * N / P``; with a gain
@@ -46,15 +45,10 @@ class Gained(BlockIteration):
     """
 
     def __init__(self, iteration: BlockIteration, gain: nn.Module) -> None:
-        super().__init__()
-        if not isinstance(iteration, BlockIteration) or not isinstance(gain, nn.Module):
-            kinds = f"{type(iteration).__name__} and {type(gain).__name__}"
-            raise TypeError(f"Gained takes a block iteration and a module, got {kinds}")
-        self.iteration, self.gain = iteration, gain
-        self.nonnegative = iteration.nonnegative
-
-    def init(self, x: Tensor) -> tuple:
-        return self.iteration.init(x)
+        super().__init__(iteration)
+        if not isinstance(gain, nn.Module):
+            raise TypeError(f"the gain of Gained is a module such as Gain(), got {gain!r}")
+        self.gain = gain
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
@@ -62,12 +56,6 @@ class Gained(BlockIteration):
         gain = self.gain(x)
         x, memory = self.iteration(x, memory, block, reg)
         return reg.prox(gain * x, torch.finfo(x.dtype).tiny), memory
-
-    def check(self, problem: Problem, n: int) -> None:
-        self.iteration.check(problem, n)
-
-    def sweep_cost(self, rows: int, rank: int) -> float:
-        return self.iteration.sweep_cost(rows, rank)
 
 
 class Gain(nn.Module):

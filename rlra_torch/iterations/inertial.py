@@ -6,19 +6,18 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block
-from ..problem import Problem
 from ..regularizers import Regularizer
 from ..regularizers.base import hyperparameter
-from .base import BlockIteration
+from .base import BlockIteration, Wrapped
 
 
-class Inertial(BlockIteration):
+class Inertial(Wrapped):
     """``x+ = update(v)`` with ``v = project(x + momentum (x - x_before))``.
 
     The projection is onto the set of the regularizer. Updates that need nonnegative factors, as MU
     does, never leave 0, so for them entries of ``v`` are at least a tenth of those of ``x``. The
-    momentum is a hyperparameter and is learned in unrolled networks; with it gradient steps are
-    stable up to gamma = 1 only. `FISTA` has the schedule that the theory gives for such steps.
+    momentum ``m`` is a hyperparameter and is learned in unrolled networks; with it gradient steps
+    are stable for ``gamma < (2 + 2 m) / (1 + 2 m)`` only. `FISTA` has the schedule of the theory.
 
     Args:
         iteration: what starts from the extrapolated point.
@@ -47,12 +46,8 @@ class Inertial(BlockIteration):
     momentum: Tensor
 
     def __init__(self, iteration: BlockIteration, momentum: float | Tensor = 0.5) -> None:
-        super().__init__()
-        if not isinstance(iteration, BlockIteration):
-            raise TypeError(f"Inertial takes a block iteration, got {type(iteration).__name__}")
-        self.iteration = iteration
+        super().__init__(iteration)
         hyperparameter(self, "momentum", momentum)
-        self.nonnegative = iteration.nonnegative
 
     def init(self, x: Tensor) -> tuple:
         """The point before, and the memory of the iteration."""
@@ -67,9 +62,3 @@ class Inertial(BlockIteration):
         v = torch.maximum(v, 0.1 * x) if self.nonnegative else v
         new, inner = self.iteration(v, inner, block, reg)
         return new, (x, inner)
-
-    def check(self, problem: Problem, n: int) -> None:
-        self.iteration.check(problem, n)
-
-    def sweep_cost(self, rows: int, rank: int) -> float:
-        return self.iteration.sweep_cost(rows, rank)

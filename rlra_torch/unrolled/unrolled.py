@@ -103,7 +103,7 @@ class Unrolled(nn.Module):
             weights: of the entries of the data, or None.
         """
         problem, layers = self.problem(y, weights), list(self.layers)
-        factors = tuple(self.init(_filled(problem)) if start is None else start)
+        factors = tuple(self.init(problem.imputed) if start is None else start)
         self.model.check(factors, y)
         state = layers[0].init(factors, problem)
         if not (self.checkpointed and torch.is_grad_enabled()):
@@ -144,16 +144,6 @@ def _check_layers(layers: Sequence[Iteration], smallest: Problem) -> None:
                 f"layer {number} keeps another memory than layer 1; momentum, duals and supports "
                 "cannot pass from one kind of iteration to another, so unroll them in two networks"
             )
-
-
-def _filled(problem: Problem) -> Tensor:
-    """The data with missing entries at the mean of the observed ones, for starts that read it."""
-    y, weights = problem.y, problem.weights
-    if weights is None:
-        return y
-    own = tuple(range(-problem.model.ndim, 0))
-    size = weights.sum(own, keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
-    return torch.where(weights > 0, y, (weights * y).sum(own, keepdim=True) / size)
 
 
 def _outline(memory: Any) -> Any:  # noqa: ANN401

@@ -16,6 +16,7 @@ from .models import Factors, Model
 from .regularizers import Regularizer
 from .regularizers.packed import packed
 from .validation import (
+    check_count,
     check_domain,
     check_parts,
     check_regularizers,
@@ -65,11 +66,7 @@ class Problem:
     def __post_init__(self) -> None:
         check_parts(self.y, self.model, self.loss, self.regs, self.weights)
         count = len(self.model.factor_ndims)
-        if len(self.regs) != count:
-            raise ValueError(
-                f"{type(self.model).__name__} has {count} factors but {len(self.regs)} "
-                "regularizers were given; give one each, NonNegative() or Free() for none"
-            )
+        check_count(self.model, self.regs)
         if self.y.ndim < self.model.ndim:
             raise ValueError(
                 f"{type(self.model).__name__} predicts {self.model.ndim} dimensions, "
@@ -261,6 +258,7 @@ class Problem:
 
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
+        check_count(self.model, regs)
         other = copy(self)
         object.__setattr__(other, "regs", tuple(regs))
         return other

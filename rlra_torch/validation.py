@@ -35,6 +35,20 @@ def check_parts(
         )
 
 
+def check_count(model: Model, regs: Sequence[Regularizer]) -> None:
+    """Check that there is one regularizer for each factor.
+
+    Raises:
+        ValueError: there are more or fewer.
+    """
+    count = len(model.factor_ndims)
+    if len(regs) != count:
+        raise ValueError(
+            f"{type(model).__name__} has {count} factors but {len(regs)} "
+            "regularizers were given; give one each, NonNegative() or Free() for none"
+        )
+
+
 def check_tensors(y: Tensor, factors: Factors) -> None:
     """Check that data and factors are finite real tensors of one type in one place.
 

@@ -583,7 +583,7 @@ BAD = {
         TypeError,
         "gain of Gained is a module",
     ),
-    "gained iteration": (lambda: Gained(mu(), Gain()), TypeError, "block iteration, got Alternating"),
+    "gained iteration": (lambda: Gained(mu(), Gain()), TypeError, "iteration, got Alternating"),
     "inertial iteration": (lambda: Inertial(mu()), TypeError, "block iteration, got Alternating"),
     "momentum": (lambda: Inertial(MU(), -0.1), ValueError, "momentum.*nonnegative, got -0.1"),
     "kernel": (lambda: ConvolutionalGain(kernel=4), ValueError, "must be odd, got 4"),

@@ -108,7 +108,7 @@ class TestUnmix:
         [
             ({"rank": 0}, "rank must be an integer of at least 1, got 0"),
             ({"rank": BANDS + 1}, "needs a rank between 1 and 20"),
-            ({"method": "newton"}, "unknown iteration 'newton'"),
+            ({"method": "gauss"}, "unknown iteration 'gauss'"),
             ({"method": []}, "method is a short name or several"),
             ({"method": ["mu", 3]}, "method is a short name or several"),
             ({"loss": "l1"}, "unknown loss 'l1'"),

@@ -66,7 +66,7 @@ def nnkl(
     *,
     l1: float = 0.0,
     ridge: float = 0.0,
-    max_iter: int = 1000,
+    max_iter: int = 10000,
     tol: float | None = None,
 ) -> Regression:
     """Nonnegative Kullback-Leibler regression, ``min_{X >= 0} KL(Y, A X)`` plus an elastic net.
@@ -79,8 +79,8 @@ def nnkl(
         l1: weight of the sum.
         ridge: weight of half the sum of squares.
         max_iter: the largest number of iterations.
-        tol: on the scale-free KKT residual; None: 1e-6, or 1e-5 in float32, which MU and Burg
-            need many more iterations for.
+        tol: on the scale-free KKT residual; None: 1e-6, or 1e-5 in float32, for which MU and Burg
+            need thousands of iterations.
 
     Returns:
         a `Regression` with ``x`` (*, r) or (*, r, k).

@@ -199,9 +199,10 @@ class Problem:
     def homogeneous(self) -> tuple[int, ...]:
         """The free factors whose columns can be rescaled against each other, two or none.
 
-        Their penalties are homogeneous and separate over columns, either all present or all absent.
+        Their penalties are homogeneous and weigh all columns alike, each on its own, and are either
+        all present or all absent.
         """
-        degrees = {n: self.regs[n].degree for n in self.order if -1 not in self.regs[n].couples}
+        degrees = {n: self.regs[n].degree for n in self.order if _alike(self.regs[n])}
         found = tuple(n for n, degree in degrees.items() if degree is not None)
         mixed = len({degrees[n] == 0 for n in found}) > 1
         return () if len(found) < 2 or mixed or not self.model.rescalable(found) else found
@@ -284,6 +285,12 @@ class Problem:
         energy = self.model.column_energy(factors, n)
         metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
+
+
+def _alike(reg: Regularizer) -> bool:
+    """Whether a penalty is the same for every column, each on its own."""
+    weights = (*reg.parameters(), *reg.buffers())
+    return -1 not in reg.couples and all(weight.ndim == 0 for weight in weights)
 
 
 def _by_column(reg: Regularizer, x: Tensor, own: int) -> Tensor:

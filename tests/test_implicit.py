@@ -497,6 +497,18 @@ def test_balanced_columns_minimize_the_penalties(generator):
                 assert problem.objective((best[0] * t, best[1] / t)) > problem.objective(best)
 
 
+def test_columns_of_unequal_penalties_are_left_alone(generator):
+    x = (uniform(generator, 5, 3), uniform(generator, 6, 3))
+    weights = torch.tensor([0.1, 1.0, 5.0], dtype=torch.float64)
+    regs = (NonNegative(l1=weights), NonNegative(ridge=0.2))
+    problem = Problem(x[0] @ x[1].mT, NMF(), Frobenius(), regs)
+    assert all((scale == 1).all() for scale in problem.balance(x))
+    # Neither does a component die that lives in one factor only.
+    alive = (x[0] * torch.tensor([1.0, 0.0, 1.0]), x[1])
+    problem = Problem(problem.y, NMF(), Frobenius(), RIDGE)
+    assert all((scale > 0).all() for scale in problem.balance(alive))
+
+
 def test_momentum_does_not_drift_along_the_scale(generator):
     """Dense factors: extrapolated scales used to grow without end."""
     w, h = uniform(generator, 9, 2, low=0.2), uniform(generator, 7, 2, low=0.2)

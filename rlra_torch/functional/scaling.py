@@ -101,7 +101,8 @@ def balance(values: Sequence[Tensor], degrees: Sequence[float]) -> list[Tensor]:
 
         t_n = (mu / (p_n R_n))^(1 / p_n)
 
-    Where one of the ``R_n`` is 0 all scales are 0: the component can vanish at no cost.
+    Where one of the ``R_n`` is 0 nothing is scaled: a component that has vanished in one factor can
+    come back as long as it lives in another.
 
     Args:
         values: the ``R_n``, nonnegative tensors of one shape.
@@ -120,6 +121,6 @@ def balance(values: Sequence[Tensor], degrees: Sequence[float]) -> list[Tensor]:
     ]
     mean = sum(log / p for log, p in zip(logs, degrees, strict=True)) / sum(1 / p for p in degrees)
     return [
-        torch.where(alive, ((mean - log) / p).exp(), 0)
+        torch.where(alive, ((mean - log) / p).exp(), 1)
         for log, p in zip(logs, degrees, strict=True)
     ]

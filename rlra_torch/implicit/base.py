@@ -109,7 +109,8 @@ class Implicit(nn.Module, ABC):
         Raises:
             RuntimeError: the solve ended above the tolerance and a gradient is asked for.
         """
-        problem, factors = self.problem(y, weights), self._start(y, start)
+        problem = self.problem(y, weights)
+        factors = self._start(problem, start)
         solution = self.solve(problem, factors)
         found = tuple(
             new if n in problem.order else old
@@ -137,7 +138,7 @@ class Implicit(nn.Module, ABC):
         Args:
             y, start, weights: as in `forward`.
         """
-        factors = self._start(y, start)
+        factors = self._start(self.problem(y, weights), start)
         yield State(factors, ())
         yield State(self(y, factors, weights), ())
 
@@ -164,11 +165,11 @@ class Implicit(nn.Module, ABC):
             stacklevel=3,
         )
 
-    def _start(self, y: Tensor, start: Factors | None) -> Factors:
-        if start is None and self.init is None:
+    def _start(self, problem: Problem, start: Factors | None) -> Factors:
+        if start is not None:
+            return tuple(start)
+        if self.init is None:
             raise ValueError(
                 f"{type(self).__name__} needs a start: give factors with the data, or an init"
             )
-        return (
-            tuple(self.init(y)) if start is None and self.init is not None else tuple(start or ())
-        )
+        return tuple(self.init(problem.imputed))

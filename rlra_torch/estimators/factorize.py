@@ -87,7 +87,7 @@ def nmf(
         >>> fit.relative_error < 1e-3
         True
     """
-    y, back = to_tensor(Y, "Y", sparse=True)
+    y, back = to_tensor(Y, "Y", compact=True)
     if y.ndim < 2:
         raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
     rank, seed = whole_number("the rank", rank), check_seed(seed)
@@ -155,7 +155,7 @@ def cp(
         >>> [tuple(x.shape) for x in fit.factors]
         [(6, 2), (6, 2), (6, 2)]
     """
-    y, back = to_tensor(T, "T", sparse=True)
+    y, back = to_tensor(T, "T")
     if y.ndim < 2:
         raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
     rank, seed = whole_number("the rank", rank), check_seed(seed)
@@ -223,7 +223,8 @@ def factorize(
         >>> fit.converged
         True
     """
-    tensor, own = to_tensor(y, "y", sparse=True)
+    matrix = isinstance(model, Model) and model.matrix
+    tensor, own = to_tensor(y, "y", compact=matrix)
     if resume is not None and not isinstance(resume, Progress):
         raise TypeError(f"resume takes what load_checkpoint reads, got {kind_of(resume)}")
     loss = loss_named(loss)
@@ -251,7 +252,7 @@ def _problem(
 ) -> Problem:
     if not isinstance(model, Model):
         raise TypeError(f"the model must be a Model such as NMF(), got {kind_of(model)}")
-    data = observations(y, weights)
+    data = observations(y, weights, sparse=model.matrix)
     check_values(data, loss)
     several = [NonNegative() for _ in model.factor_ndims] if regs is None else check_regs(regs)
     return Problem(data, model, loss, [reg.to(y.device) for reg in several])

@@ -25,13 +25,14 @@ Back = Callable[[Tensor], Any]
 """Gives a tensor back as the kind of array that came in."""
 
 
-def to_tensor(data: Array, name: str, sparse: bool = False) -> tuple[Tensor, Back]:
+def to_tensor(data: Array, name: str, compact: bool = False) -> tuple[Tensor, Back]:
     """The data as a tensor, and the way back to its kind.
 
     Args:
         data: a NumPy array, a SciPy sparse matrix or a torch tensor.
         name: what to call it in errors.
-        sparse: whether sparse data stays sparse, in CSR; else it is made dense.
+        compact: whether sparse data stays sparse, and half precision is taken; else it is made
+            dense, and refused.
 
     Raises:
         TypeError: another kind, or a dtype that is not real floating point.
@@ -51,7 +52,7 @@ def to_tensor(data: Array, name: str, sparse: bool = False) -> tuple[Tensor, Bac
         # torch reads neither foreign byte orders, nor negative strides, nor read-only memory.
         dense = np.require(data, data.dtype.newbyteorder("="), ["C", "W", "E"])
         tensor, back = torch.from_numpy(dense), _numpy
-    elif scipy.sparse.issparse(data):
+    elif _is_sparse(data):
         _check_dtype(str(data.dtype), data.dtype.kind, name)
         tensor, back = _csr(data), _numpy
     else:
@@ -63,17 +64,20 @@ def to_tensor(data: Array, name: str, sparse: bool = False) -> tuple[Tensor, Bac
         raise TypeError(f"{name} must be real floating point, got {tensor.dtype}; convert it")
     if tensor.numel() == 0:
         raise ValueError(f"{name} is empty: shape {tuple(tensor.shape)}; it needs an entry")
-    stored = sparse or tensor.layout == torch.strided
-    return (tensor if stored else tensor.to_dense()), back
+    if compact:
+        return tensor, back
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        raise TypeError(f"{name} is {tensor.dtype}, too coarse to solve in; convert to float32")
+    return (tensor if tensor.layout == torch.strided else tensor.to_dense()), back
 
 
-def like(data: Array, name: str, y: Tensor | Data, sparse: bool = False) -> Tensor:
+def like(data: Array, name: str, y: Tensor | Data, compact: bool = False) -> Tensor:
     """Further input (a start, weights) as a tensor, which must match the data in dtype and device.
 
     Raises:
         TypeError: it does not.
     """
-    tensor, _ = to_tensor(data, name, sparse)
+    tensor, _ = to_tensor(data, name, compact)
     if tensor.dtype != y.dtype or tensor.device != y.device:
         raise TypeError(
             f"{name} is {tensor.dtype} on {tensor.device} but the data is {y.dtype} on "
@@ -82,27 +86,28 @@ def like(data: Array, name: str, y: Tensor | Data, sparse: bool = False) -> Tens
     return tensor
 
 
-def observations(y: Tensor, weights: Array | None) -> Data:
+def observations(y: Tensor, weights: Array, sparse: bool) -> Data:
     """The data of a fit: NaN, and what has no weight, is missing.
 
     Args:
         y: dense, or sparse with zeros where nothing is stored.
         weights: nonnegative weights or a boolean mask like ``y``, or None. What sparse weights do
             not store is missing.
+        sparse: whether sparse weights stay sparse.
 
     Raises:
         TypeError: weights of another kind, dtype or device than the data.
         ValueError: weights that cannot weigh, or of another shape.
     """
     dtype = given(y).dtype
-    if scipy.sparse.issparse(weights) and weights.dtype == bool:
+    if _is_sparse(weights) and weights.dtype == bool:
         weights = weights.astype(str(dtype).removeprefix("torch."))
     if isinstance(weights, np.ndarray) and weights.dtype == bool:
         weights = torch.from_numpy(np.require(weights, requirements=["C", "W", "E"]))
     if isinstance(weights, Tensor) and weights.dtype == torch.bool:
         weights = weights.to(dtype)
     if weights is not None:
-        weights = like(weights, "weights", y.to(dtype) if y.dtype != dtype else y, sparse=True)
+        weights = like(weights, "weights", y.to(dtype) if y.dtype != dtype else y, sparse)
     if all(x is None or x.layout == torch.strided for x in (y, weights)):
         filled, mask = observed(y, weights)
         return Dense(filled, None if mask is None else mask.to(dtype))
@@ -186,7 +191,7 @@ def kind_of(value: object) -> str:
 
 
 def _check_dtype(dtype: str, kind: str, name: str) -> None:
-    if kind != "f" or dtype in ("float16", "longdouble", "float128"):
+    if kind != "f" or dtype in ("longdouble", "float128"):
         raise TypeError(
             f"{name} must be real floating point (float32 or float64), got {dtype}; convert it, "
             "for instance with .astype(float)"
@@ -201,6 +206,10 @@ def _numpy(x: Tensor) -> np.ndarray:
     return x.detach().cpu().numpy()
 
 
+def _is_sparse(data: Any) -> bool:  # noqa: ANN401
+    return scipy.sparse.issparse(data)
+
+
 def _csr(matrix: Any) -> Tensor:  # noqa: ANN401
     """A SciPy matrix as a sparse tensor, which shares its memory where it can."""
     csr = scipy.sparse.csr_array(matrix)
@@ -211,4 +220,5 @@ def _csr(matrix: Any) -> Tensor:  # noqa: ANN401
     crow, col, values = (
         torch.from_numpy(np.require(x, x.dtype.newbyteorder("="), ["C", "W"])) for x in parts
     )
-    return csr_tensor(Pattern(crow, col, csr.shape), values)
+    m, n = matrix.shape
+    return csr_tensor(Pattern(crow, col, (m, n)), values)

@@ -138,8 +138,6 @@ def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
     if init in ("nndsvd", "nndsvda", "nndsvdar"):
         return _nndsvd(y, rank, init, seed)
     if init == "spa":
-        if y.layout != torch.strided:
-            raise ValueError("init 'spa' needs dense data; use 'random', 'nndsvda' or the factors")
         return spa(y, rank)
     raise ValueError(
         f"unknown init {init!r}: use {', '.join(map(repr, MATRIX_STARTS))} or the factors"

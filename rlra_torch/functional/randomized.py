@@ -33,9 +33,9 @@ def truncated_svd(
 
     Exact when the matrix is dense and a dimension is at most 1000, or when the rank is not small
     against both; else a randomized subspace iteration with 10 extra columns and 8 power
-    iterations, whose error in the i-th value decays like (S[rank + 10] / S[i]) to the power 34. Signs are fixed: in every
-    column of U the first entry of largest magnitude is positive. The result is meant as a start,
-    not to be differentiated.
+    iterations, whose error in the i-th value decays like (S[rank + 10] / S[i]) to the power 34.
+    Signs are fixed: in every column of U the first entry of largest magnitude is positive. The
+    result is meant as a start, not to be differentiated.
 
     Args:
         y: Real data, shape (*, m, n); a single matrix may be sparse.

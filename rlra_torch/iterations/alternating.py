@@ -12,7 +12,7 @@ from ..blocks import Block, QuadraticBlock
 from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
-from .base import BlockIteration, Iteration, State
+from .base import BlockIteration, Iteration, State, rank_first
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Alternating(Iteration):
             self._of(n).init(problem.pack(n, factors)) if n in problem.order else ()
             for n in range(len(factors))
         ]
-        return State(tuple(factors), tuple(memory))
+        return State(rank_first(factors), tuple(memory))
 
     def forward(self, state: State, problem: Problem) -> State:
         for n in problem.order if self.order is None else self.order:

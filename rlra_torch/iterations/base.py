@@ -134,6 +134,11 @@ class Wrapped(BlockIteration, ABC):
         return self.iteration.sweep_cost(rows, rank)
 
 
+def rank_first(factors: Factors) -> Factors:
+    """The factors with columns that lie together in memory, which products and sweeps want."""
+    return tuple(x.mT.contiguous().mT for x in factors)
+
+
 def require_iteration(name: str, iteration: object) -> None:
     """Check that something is an iteration over all factors.
 

@@ -7,7 +7,7 @@ import torch
 from ..losses import KullbackLeibler
 from ..models import Factors
 from ..problem import Problem
-from .base import Iteration, State
+from .base import Iteration, State, rank_first
 from .mu import multiplied, relative_floor
 
 
@@ -47,7 +47,7 @@ class JointMM(Iteration):
         self.floor = relative_floor(floor)
 
     def init(self, factors: Factors, problem: Problem) -> State:
-        return State(tuple(factors), ((),) * len(factors))
+        return State(rank_first(factors), ((),) * len(factors))
 
     def forward(self, state: State, problem: Problem) -> State:
         factors, splits = state.factors, problem.parts(state.factors).splits

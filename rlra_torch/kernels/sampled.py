@@ -204,7 +204,8 @@ def _sampled(index: list[Tensor], w: Tensor, h: Tensor) -> Tensor:
 @torch.library.custom_op("rlra_torch::times", mutates_args=())
 def _times(index: list[Tensor], values: Tensor, h: Tensor) -> Tensor:
     def one(values: Tensor, h: Tensor) -> Tensor:
-        return _csr(index[0], index[1], values, (len(index[0]) - 1, len(h))) @ h
+        held = _csr(index[0], index[1], values, (len(index[0]) - 1, len(h)))
+        return held @ h.contiguous()
 
     return _each(one, (values, 1), (h, 2))
 
@@ -218,7 +219,7 @@ def _negative(index: list[Tensor], y: Tensor, w: Tensor, h: Tensor, beta: float)
             torch.div(y, p, out=p)
         else:
             p.pow_(beta - 2).mul_(y)
-        return held @ h
+        return held @ h.contiguous()
 
     return _each(one, (y, 1), (w, 2), (h, 2))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .functional.einsum import Layout
 from .functional.linalg import spectral_bound, times_gram
+from .functional.sums import sum_each
 from .losses import Loss
 from .models import Factors, Model
 from .models.base import replaced
@@ -88,7 +89,7 @@ class QuadraticBlock(Block):
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
         # The sum cancels against the energy of the data, so it is taken in double precision.
         entries = x * (0.5 * times_gram(x, self.gram) - self.cross)
-        return entries.flatten(lead).sum(-1, dtype=torch.float64)
+        return sum_each(entries, lead, torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return times_gram(u, self.gram.abs()) / u
@@ -126,7 +127,7 @@ class LinearBlock(Block):
         return self.positive.expand_as(x), torch.zeros_like(x)
 
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
-        return (self.positive * x).flatten(lead).sum(-1, dtype=torch.float64)
+        return sum_each(self.positive * x, lead, torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return torch.zeros_like(x)
@@ -171,7 +172,7 @@ class DivergenceBlock(Block):
 
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
         entries = self.weighted(self.loss(self.predict(x), self.y))
-        return entries.flatten(lead).sum(-1, dtype=torch.float64)
+        return sum_each(entries, lead, torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return self.hessian_product(x, u).abs() / u

@@ -12,6 +12,7 @@ from torch import Tensor
 from .blocks import Block
 from .data import Data, Parts, given
 from .functional.scaling import balance, penalized_scale
+from .functional.sums import sum_each
 from .losses import BetaDivergence, Frobenius, Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
@@ -19,10 +20,11 @@ from .regularizers.packed import packed
 from .validation import (
     check_count,
     check_domain,
+    check_factors,
+    check_finite,
     check_parts,
     check_regularizers,
     check_signs,
-    check_tensors,
     check_weights,
 )
 
@@ -224,8 +226,11 @@ class Problem:
             TypeError: types or devices that do not match.
             ValueError: shapes or values that do not fit.
         """
-        check_weights(self.data.weights)
-        check_tensors(self.data.observed, self.data.dtype, self.data.device, factors)
+        check_factors(factors, self.data.dtype, self.data.device)
+        for observed, weights in self.data.stored():
+            check_weights(weights)
+            check_finite("the data", observed)
+            check_domain(self.loss, observed)
         self.model.check(factors, self.data.shape)
         check_regularizers(self.regs, self.data.dtype, self.data.device)
         for n in self.order:
@@ -235,7 +240,6 @@ class Problem:
                     f"factor {n} has leading dimensions {tuple(lead)} but the data has "
                     f"{tuple(self.batch_shape)}"
                 )
-        check_domain(self.loss, self.data.observed)
         if self.loss.nonnegative:
             check_signs(type(self.loss).__name__, factors, "or use Frobenius")
 
@@ -256,8 +260,7 @@ class Problem:
         return total
 
     def _summed(self, entries: Tensor) -> Tensor:
-        lead = len(self.batch_shape)
-        return entries.flatten(lead).sum(-1) if entries.ndim > lead else entries
+        return sum_each(entries, len(self.batch_shape))
 
     def _curvature(self) -> Tensor:
         """The curvature of the loss at the mean of the data, times the mean weight, (*,)."""

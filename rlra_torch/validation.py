@@ -53,35 +53,43 @@ def check_count(model: Model, regs: Sequence[Regularizer]) -> None:
         )
 
 
-def check_tensors(
-    observed: Tensor, dtype: torch.dtype, device: torch.device, factors: Factors
-) -> None:
-    """Check that data and factors are finite real tensors of one type in one place.
+def check_factors(factors: Factors, dtype: torch.dtype, device: torch.device) -> None:
+    """Check that factors are finite real tensors of one type in one place.
 
     Args:
-        observed: the values of the data.
-        dtype, device: of the data.
         factors: the factors.
+        dtype, device: of the data.
 
     Raises:
         TypeError: types or devices that do not match.
         ValueError: an empty tensor, or values that are not finite.
     """
-    for name, x in [("the data", observed), *((f"factor {n}", x) for n, x in enumerate(factors))]:
+    for n, x in enumerate(factors):
+        name = f"factor {n}"
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} must be a torch tensor, got {type(x).__name__}")
-        if not x.is_floating_point():
-            raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
-        if x is not observed and (x.dtype != dtype or x.device != device):
+        if x.is_floating_point() and (x.dtype != dtype or x.device != device):
             raise TypeError(
                 f"{name} is {x.dtype} on {x.device} but the data is {dtype} on {device}; "
                 "convert one"
             )
-        if x.numel() == 0:
-            raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
-        if not bool(x.isfinite().all()):
-            bad = int((~x.isfinite()).sum())
-            raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
+        check_finite(name, x)
+
+
+def check_finite(name: str, x: Tensor) -> None:
+    """Check that a tensor is real, not empty, and finite.
+
+    Raises:
+        TypeError: it is not real floating point.
+        ValueError: it is empty, or has values that are not finite.
+    """
+    if not x.is_floating_point():
+        raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
+    if x.numel() == 0:
+        raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
+    if not bool(x.isfinite().all()):
+        bad = int((~x.isfinite()).sum())
+        raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
 
 
 def check_weights(weights: Tensor | None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -25,37 +26,37 @@ class Parts(NamedTuple):
     splits: dict[int, tuple[Tensor, Tensor]]
 
 
+class Stored(NamedTuple):
+    """Values as they are held.
+
+    Args:
+        observed: those of positive weight, in any shape; what a loss must be defined on.
+        weights: all weights, or None where they are 1.
+    """
+
+    observed: Tensor
+    weights: Tensor | None
+
+
 class Data(ABC):
     """Entries with weights, and the sums over them: the only code that touches every entry.
 
     A new kind of data says how to sum the loss and how to build the block of a factor. Leading
     dimensions are independent problems.
+
+    Attributes:
+        shape: (*, ...), what the model predicts, with the leading dimensions.
+        dtype: what is computed in, and the dtype of the factors.
+        device: where the factors are.
     """
 
-    @property
-    @abstractmethod
-    def shape(self) -> torch.Size:
-        """(*, ...), what the model predicts, with the leading dimensions."""
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
 
-    @property
     @abstractmethod
-    def dtype(self) -> torch.dtype:
-        """What is computed in, and the dtype of the factors."""
-
-    @property
-    @abstractmethod
-    def device(self) -> torch.device:
-        """Where the factors are."""
-
-    @property
-    @abstractmethod
-    def observed(self) -> Tensor:
-        """The values of positive weight, in any shape; what a loss must be defined on."""
-
-    @property
-    @abstractmethod
-    def weights(self) -> Tensor | None:
-        """The weights, or None where all are 1."""
+    def stored(self) -> Iterator[Stored]:
+        """The values and weights, part after part, for checks."""
 
     @abstractmethod
     def count(self, model: Model) -> int:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, QuadraticBlock
+from ..functional.sums import sum_each
 from ..kernels.beta import Products, Wanted, beta_products, worthwhile
 from ..losses import BetaDivergence, Loss
 from ..models import Factors, Model
 from ..models.base import replaced
-from .base import Data, Parts
+from .base import Data, Parts, Stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +33,7 @@ class Dense(Data):
     """
 
     y: Tensor
-    weights: Tensor | None = field(default=None)  # pyright: ignore[reportIncompatibleMethodOverride]
+    weights: Tensor | None = None
 
     def __post_init__(self) -> None:
         if self.weights is None:
@@ -56,9 +58,9 @@ class Dense(Data):
     def device(self) -> torch.device:
         return self.y.device
 
-    @property
-    def observed(self) -> Tensor:
-        return self.y if self.weights is None else self.y[self.weights > 0]
+    def stored(self) -> Iterator[Stored]:
+        seen = self.y if self.weights is None else self.y[self.weights > 0]
+        yield Stored(seen, self.weights)
 
     def count(self, model: Model) -> int:
         return self.shape[len(self.shape) - model.ndim :].numel()
@@ -160,8 +162,7 @@ class Dense(Data):
         return entries if self.weights is None else self.weights * entries
 
     def _sum(self, model: Model, entries: Tensor) -> Tensor:
-        lead = self.y.ndim - model.ndim
-        return entries.flatten(lead).sum(-1) if entries.ndim > lead else entries
+        return sum_each(entries, self.y.ndim - model.ndim)
 
     def _tiled(self, model: Model, loss: Loss, factors: Factors) -> bool:
         known = model.matrix and isinstance(loss, BetaDivergence)
@@ -185,7 +186,7 @@ class TiledBlock(DivergenceBlock):
 
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
         found = self._products(x, Wanted(value=True)).value.double()
-        return found if lead == found.ndim else found.flatten(lead).sum(-1)
+        return sum_each(found, lead)
 
     def _products(self, x: Tensor, wanted: Wanted) -> Products:
         assert isinstance(self.loss, BetaDivergence)

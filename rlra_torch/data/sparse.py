@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -11,11 +12,12 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, LinearBlock, QuadraticBlock
+from ..functional.sums import sum_each
 from ..kernels.sampled import Pattern, csr_tensor, negative, sampled, times
 from ..losses import BetaDivergence, Loss
 from ..models import Factors, Model
 from ..models.sampled import Sampled
-from .base import Data, Parts
+from .base import Data, Parts, Stored
 from .dense import Dense
 
 
@@ -131,15 +133,10 @@ class Sparse(Data):
     def device(self) -> torch.device:
         return self.entries.y.device
 
-    @property
-    def weights(self) -> Tensor | None:
-        return self.entries.weights
-
-    @property
-    def observed(self) -> Tensor:
+    def stored(self) -> Iterator[Stored]:
         _, y, weights = self.entries
-        found = y if weights is None else y[weights.expand_as(y) > 0]
-        return torch.cat((found.flatten(), found.new_zeros(1))) if self._gaps else found.flatten()
+        seen = (y if weights is None else y[weights.expand_as(y) > 0]).flatten()
+        yield Stored(torch.cat((seen, seen.new_zeros(1))) if self._gaps else seen, weights)
 
     @cached_property
     def sides(self) -> tuple[Entries, Entries]:
@@ -301,9 +298,9 @@ class SparseBlock(DivergenceBlock):
         """`value`, given the prediction at the stored entries."""
         entries = self.weighted(self.loss(prediction, self.y))
         if self.zeros is None:
-            return entries.flatten(lead).sum(-1, dtype=torch.float64)
+            return sum_each(entries, lead, torch.float64)
         entries = entries - self.loss(prediction, torch.zeros_like(self.y))
-        found = entries.flatten(lead).sum(-1, dtype=torch.float64)
+        found = sum_each(entries, lead, torch.float64)
         return found + self.zeros.value(x, lead)
 
     def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:

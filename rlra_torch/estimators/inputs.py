@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from ..data import Data, Dense, Sparse, given
 from ..functional.arguments import whole_number
 from ..functional.missing import observed
-from ..kernels.sampled import Pattern, csr_tensor
+from ..kernels.sampled import from_scipy
 from ..losses import Loss
 from ..models import Factors
 from ..regularizers import Regularizer
+from ..validation import check_domain
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""
@@ -54,7 +55,7 @@ def to_tensor(data: Array, name: str, compact: bool = False) -> tuple[Tensor, Ba
         tensor, back = torch.from_numpy(dense), _numpy
     elif _is_sparse(data):
         _check_dtype(str(data.dtype), data.dtype.kind, name)
-        tensor, back = _csr(data), _numpy
+        tensor, back = from_scipy(data), _numpy
     else:
         raise TypeError(
             f"{name} must be a NumPy array, a SciPy sparse matrix or a torch tensor, "
@@ -120,15 +121,13 @@ def check_values(data: Data, loss: Loss) -> None:
     Raises:
         ValueError: infinite entries, or some outside of the domain of the loss.
     """
-    infinite = int(data.observed.isinf().sum())
-    if infinite:
-        raise ValueError(f"the data has {infinite} infinite entries; mark them as missing with NaN")
-    wrong = loss.domain(data.observed)
-    if wrong is not None:
-        raise ValueError(
-            f"{type(loss).__name__} cannot take this data: {wrong}; "
-            "clip the data, mask those entries, or use Frobenius"
-        )
+    for values, _ in data.stored():
+        infinite = int(values.isinf().sum())
+        if infinite:
+            raise ValueError(
+                f"the data has {infinite} infinite entries; mark them as missing with NaN"
+            )
+        check_domain(loss, values)
 
 
 def check_seed(seed: int) -> int:
@@ -208,17 +207,3 @@ def _numpy(x: Tensor) -> np.ndarray:
 
 def _is_sparse(data: Any) -> bool:  # noqa: ANN401
     return scipy.sparse.issparse(data)
-
-
-def _csr(matrix: Any) -> Tensor:  # noqa: ANN401
-    """A SciPy matrix as a sparse tensor, which shares its memory where it can."""
-    csr = scipy.sparse.csr_array(matrix)
-    if not csr.has_canonical_format:
-        csr = csr.copy()
-        csr.sum_duplicates()
-    parts = (csr.indptr, csr.indices, csr.data)
-    crow, col, values = (
-        torch.from_numpy(np.require(x, x.dtype.newbyteorder("="), ["C", "W"])) for x in parts
-    )
-    m, n = matrix.shape
-    return csr_tensor(Pattern(crow, col, (m, n)), values)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..blocks import Block, DivergenceBlock
+from ..blocks import Block
 from ..losses import KullbackLeibler
 from ..problem import Problem
 from ..regularizers import Regularizer
@@ -46,7 +46,6 @@ class BurgMirrorDescent(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        assert isinstance(block, DivergenceBlock)
         l1, l2, lower, upper = reg.split(x)
         tiny = torch.finfo(x.dtype).tiny
         positive, negative = block.split(x)

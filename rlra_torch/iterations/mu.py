@@ -24,7 +24,8 @@ class MU(BlockIteration):
 
     Args:
         floor: entries stay above ``floor`` times the largest entry of their factor, because 0 is
-            absorbing; None: the rounding unit of the dtype.
+            absorbing; None: the square of the rounding unit of the dtype, for entries of sparse
+            factors are far below the rounding unit.
 
     References:
         | Lee, Seung, Learning the parts of objects by nonnegative matrix factorization (1999)
@@ -77,7 +78,7 @@ def multiplied(
     """
     l1, l2, lower, upper = reg.split(x)
     found = loss.majorized(x, *parts, l1, l2)
-    floor = torch.finfo(x.dtype).eps if floor is None else floor
+    floor = torch.finfo(x.dtype).eps ** 2 if floor is None else floor
     least = floor * x.detach().amax((-2, -1), keepdim=True)
     return torch.maximum(found, least).clamp(lower, upper)
 

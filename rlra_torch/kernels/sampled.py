@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse
@@ -114,6 +115,25 @@ def csr_tensor(pattern: Pattern, values: Tensor) -> Tensor:
         values: (nnz,).
     """
     return _csr(pattern.crow, pattern.col, values, pattern.shape)
+
+
+def from_scipy(matrix: Any) -> Tensor:  # noqa: ANN401
+    """A SciPy matrix as a sparse tensor, which shares its memory where it can.
+
+    Args:
+        matrix: m x n, in any format.
+    """
+    csr = scipy.sparse.csr_array(matrix)
+    if not csr.has_canonical_format:
+        csr = csr.copy()
+        csr.sum_duplicates()
+    parts = (csr.indptr, csr.indices, csr.data)
+    # torch reads neither foreign byte orders nor read-only memory.
+    crow, col, values = (
+        torch.from_numpy(np.require(x, x.dtype.newbyteorder("="), ["C", "W"])) for x in parts
+    )
+    m, n = matrix.shape
+    return _csr(crow, col, values, (m, n))
 
 
 def with_values(csr: Tensor, values: Tensor) -> Tensor:

@@ -182,13 +182,18 @@ def _first(
 def _measured(
     before: Progress, problem: Problem, state: State, count: int, tol: float, begin: float
 ) -> Progress:
-    objective, kkt = problem.measure(state.factors)
+    objective, kkt = (_whole(x) for x in problem.measure(state.factors))
     n_iter = torch.where(before.done, before.n_iter, before.n_iter + count)
     done = before.done | ((kkt <= tol) & (tol > 0))
     objective, kkt = objective.cpu(), kkt.cpu()
     iteration = count + (before.history[-1].iteration if before.history else 0)
     record = Record(iteration, time.perf_counter() - begin, objective, kkt)
     return Progress(state, done, n_iter, (*before.history, record))
+
+
+def _whole(x: Any) -> Tensor:  # noqa: ANN401
+    """A number that several processes have, as a plain tensor."""
+    return x.full_tensor() if hasattr(x, "full_tensor") else x
 
 
 def _frozen(done: Tensor, old: Any, new: Any) -> Any:  # noqa: ANN401

@@ -1,0 +1,102 @@
+"""Data whose rows lie on several devices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.tensor import DTensor, Partial, Placement, Replicate, Shard
+
+from ..models import Factors
+from .base import Data, Stored
+from .rows import RowBlocks
+
+
+@dataclass(frozen=True, eq=False)
+class Shards(RowBlocks):
+    """A matrix of which each process holds some rows, as data of any kind.
+
+    The factors are `DTensor`s: W lies with the rows of the data, every process has all of H. What
+    travels in an iteration is the sum of the parts of the gradient in H, n x r numbers each, and
+    sums of r x r.
+
+    Args:
+        local: the rows of this process.
+        mesh: the processes, a mesh of one dimension.
+        rows: of all processes together.
+
+    Example:
+        >>> Shards.__name__
+        'Shards'
+    """
+
+    local: Data
+    mesh: DeviceMesh
+    rows: int
+
+    @classmethod
+    def of(cls, local: Data, mesh: DeviceMesh) -> Shards:
+        """Count the rows of all processes.
+
+        Args:
+            local: the rows of this process.
+            mesh: the processes.
+        """
+        rows = torch.tensor(local.shape[-2], device=local.device)
+        dist.all_reduce(rows, group=mesh.get_group())
+        return cls(local, mesh, int(rows))
+
+    def share(self, w: Tensor, h: Tensor) -> Factors:
+        """Factors as this data wants them.
+
+        Args:
+            w: the rows of this process.
+            h: all of H, the same in every process.
+        """
+        return self._placed(w, Shard(0)), self._placed(h, Replicate())
+
+    @property
+    def shape(self) -> torch.Size:
+        return torch.Size((self.rows, self.local.shape[-1]))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.local.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.local.device
+
+    def stored(self) -> Iterator[Stored]:
+        return self.local.stored()
+
+    def each(self) -> Iterator[tuple[Data, Callable[[Factors], Factors]]]:
+        yield self.local, lambda factors: tuple(_local(x) for x in factors)
+
+    def stacked(self, found: list[Tensor]) -> Tensor:
+        return self._placed(found[0], Shard(0))
+
+    def added(self, found: list[Tensor]) -> Tensor:
+        return self._placed(found[0], Partial()).redistribute(self.mesh, [Replicate()])
+
+    def count(self, model: Any) -> int:  # noqa: ANN401
+        return self.local.count(model)
+
+    def _placed(self, x: Tensor, placement: Placement) -> DTensor:
+        shape = None
+        if isinstance(placement, Shard):
+            shape = torch.Size((self.rows, *x.shape[1:]))
+            x = x.contiguous()
+        stride = None if shape is None else x.stride()
+        return DTensor.from_local(
+            x, self.mesh, [placement], run_check=False, shape=shape, stride=stride
+        )
+
+
+def _local(x: Tensor) -> Tensor:
+    return x.to_local() if isinstance(x, DTensor) else x

@@ -26,6 +26,7 @@ from rlra_torch.iterations import (
     Gained,
     Inertial,
     Iteration,
+    JointMM,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
@@ -267,6 +268,7 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
     for name, case in BLOCK_ITERATIONS.items()
 } | {
     "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
+    "joint mm": (JointMM, ("kl",)),
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
     "lista": (lambda: Alternating(LISTA(3)), LEAST_SQUARES),

@@ -22,6 +22,7 @@ from ..iterations import (
     BurgMirrorDescent,
     Counted,
     Iteration,
+    JointMM,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
@@ -47,6 +48,7 @@ ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "newton": ProjectedNewton,
     "pg": ProjectedGradient,
 }
+WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {"joint": JointMM}
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
 TENSOR_STARTS = ("random", "svd")
 
@@ -122,6 +124,8 @@ def iteration_named(
     """
     if isinstance(iteration, Iteration):
         return iteration
+    if isinstance(iteration, str) and iteration in WHOLE_ITERATIONS:
+        return WHOLE_ITERATIONS[iteration]()
     return Alternating(block_iteration_named(iteration, loss, default), inner=Counted())
 
 

@@ -73,8 +73,8 @@ def _of_shards(
     sweeps: int,
 ) -> Tensor:
     """Rows do not see each other, so that each process sweeps over its own."""
-    own = (part.to_local() for part in (x, gram, cross))
-    found = coordinate_sweeps(*own, penalties, interval, sweeps).contiguous()
+    mine, theirs, goal = (part.to_local() for part in (x, gram, cross))
+    found = coordinate_sweeps(mine, theirs, goal, penalties, interval, sweeps).contiguous()
     return type(x).from_local(
         found, x.device_mesh, x.placements, shape=x.shape, stride=found.stride()
     )

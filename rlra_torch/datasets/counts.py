@@ -93,8 +93,9 @@ def _mtx(path: Path) -> scipy.sparse.csr_array:
 
 
 def _checked(matrix: scipy.sparse.csr_array, path: Path, dtype: torch.dtype) -> Tensor:
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"'{path}' has shape {matrix.shape}, but counts are a table, not empty")
+    shape = tuple(matrix.shape or ())
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(f"'{path}' has shape {shape}, but counts are a table, not empty")
     if matrix.dtype.kind not in "buif":
         raise ValueError(f"'{path}' holds {matrix.dtype}, but counts are real numbers")
     matrix.sum_duplicates()
@@ -106,6 +107,6 @@ def _checked(matrix: scipy.sparse.csr_array, path: Path, dtype: torch.dtype) -> 
         torch.from_numpy(matrix.indptr.astype(np.int64)),
         torch.from_numpy(matrix.indices.astype(np.int64)),
         torch.from_numpy(values).to(dtype),
-        size=matrix.shape,
+        size=shape,
         check_invariants=True,
     )

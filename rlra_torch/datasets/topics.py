@@ -122,4 +122,4 @@ def _dirichlet(shape: Tensor, draw: torch.Generator) -> Tensor:
 
 def _gamma(shape: Tensor, draw: torch.Generator) -> Tensor:
     # What torch.distributions.Gamma draws from, which takes no generator.
-    return torch._standard_gamma(shape.contiguous(), generator=draw)
+    return torch._standard_gamma(shape.contiguous(), generator=draw)  # pyright: ignore[reportPrivateImportUsage]

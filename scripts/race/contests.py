@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import textwrap
 
 import torch
 
@@ -16,7 +17,7 @@ from race.tasks import TASKS, Data, start
 from race.track import Method, Setting
 from rlra_torch.plots import save
 
-SEED, STEPS = 0, 10
+STEPS = 10
 LOSSES = {"frobenius": "Frobenius", "kl": "Kullback-Leibler"}
 
 
@@ -55,17 +56,13 @@ def run(name: str, options: argparse.Namespace) -> str:
     except FileNotFoundError as error:
         return f"### {titles()[name]}\n\nleft out: {error}\n"
     threads = _threads(options.threads)
-    begin = start(data, task.rank, SEED)
-    setting = Setting(data, task.loss, begin, options.device, threads)
+    setting = Setting(data, task.loss, task.rank, options.device, threads)
     head = (
         f"### {titles()[name]}\n\n{data.describe()}, rank {task.rank}, float32.\n"
         f"{report.machine(options.device, threads)}\n\n"
     )
     if family == "step":
-        names = [name for name in _ready(setting, options.methods)[0] if _is_mu(name, task.loss)]
-        found = steps(setting, names, options.rounds or 5, STEPS)
-        truth = multiplied(data, task.loss, begin, 2 + STEPS)
-        return head + report.step_table(found, data, begin, truth)
+        return head + _step(setting, options)
     return head + _race(key, setting, options)
 
 
@@ -73,31 +70,45 @@ def _race(key: str, setting: Setting, options: argparse.Namespace) -> str:
     names, absent = _ready(setting, options.methods)
     task, rounds = TASKS[key], options.rounds or 3
     seconds = options.seconds or (2.0 if options.small else task.seconds)
-    tracks = race(setting, names, rounds, seconds)
+    starts = [start(setting.data, task.rank, seed) for seed in range(rounds)]
+    tracks = race(setting, names, starts, seconds)
     mark = f"{key}{'-small' if options.small else ''}"
-    best = report.best_known(tracks, _identity(mark, setting.data, task.rank), options.out)
+    keys = [_identity(mark, setting.data, task.rank, seed) for seed in range(rounds)]
+    bests = report.best_known(tracks, keys, options.out)
     title = f"{task.title}, {LOSSES[task.loss]}, {setting.data.describe()}, rank {task.rank}"
-    save(report.race_plot(tracks, best, title), options.out / f"race-{mark}.png")
-    (options.out / f"race-{mark}.json").write_text(report.archive(tracks, best))
-    effort = f"{seconds:g} s for each run, medians of {rounds} rounds"
-    table = report.race_table(tracks, best, absent)
-    return f"Best known objective {best:.6g}; {effort}.\n\n{table}"
+    save(report.race_plot(tracks, bests, title), options.out / f"race-{mark}.png")
+    (options.out / f"race-{mark}.json").write_text(report.archive(tracks, bests))
+    values = ", ".join(f"{best:.6g}" for best in bests)
+    effort = f"Medians over {rounds} starts, {seconds:g} s for each run."
+    table = report.race_table(tracks, bests, absent)
+    return f"{textwrap.fill(f'{effort} Best known objectives {values}.', 80)}\n\n{table}"
 
 
-def _identity(mark: str, data: Data, rank: int) -> str:
+def _step(setting: Setting, options: argparse.Namespace) -> str:
+    names = [name for name in _ready(setting, options.methods)[0] if _is_mu(name, setting.loss)]
+    begin = start(setting.data, setting.rank, 0)
+    found = steps(setting, names, begin, options.rounds or 5, STEPS)
+    truth = multiplied(setting.data, setting.loss, begin, 2 + STEPS)
+    return report.step_table(found, setting.data, begin, truth)
+
+
+def _identity(mark: str, data: Data, rank: int, seed: int) -> str:
     """What a best known objective is of: another release of an archive is another problem."""
-    return f"{mark}, {data.describe()}, rank {rank}, seed {SEED}"
+    return f"{mark}, {data.describe()}, rank {rank}, seed {seed}"
 
 
 def _ready(setting: Setting, wanted: str | None) -> tuple[list[str], dict[str, str]]:
     """The names of the methods that can run, and why the others cannot."""
     asked = None if wanted is None else [name.strip() for name in wanted.split(";")]
-    methods: list[Method] = [m for m in (*OURS, *PEERS) if setting.loss in m.losses]
+    masked = setting.data.observed is not None
+    methods: list[Method] = [m for m in OURS if setting.loss in m.losses]
+    # What is only for missing entries is not missed elsewhere.
+    methods += [m for m in PEERS if setting.loss in m.losses and (masked or not m.missing)]
     names, absent = [], {}
     for method in methods:
-        reason = method.why_not(setting.data, setting.loss, setting.device)
         if asked is not None and method.name not in asked:
             continue
+        reason = method.why_not(setting.data, setting.device)
         if reason is None:
             names.append(method.name)
         else:

@@ -30,11 +30,13 @@ def judge(data: Data, loss: str, factors: Pair) -> tuple[float, float]:
     mean = float(data.y.sum(dtype=np.float64)) / (data.y.shape[0] * data.y.shape[1] * weight)
     curvature = weight if loss == "frobenius" else weight / mean
     gain = 0.0
-    for x, gradient, other in zip((w, h), gradients, (h, w), strict=True):
-        energy = np.square(other).sum(0)
-        metric = np.maximum(x.shape[1] * curvature * energy, np.finfo(np.float64).tiny)
-        moved = np.maximum(x - gradient / metric, 0)
-        gain += float((metric * np.square(x - moved)).sum())
+    # Where the prediction of a count is 0 the residual is infinite.
+    with np.errstate(over="ignore"):
+        for x, gradient, other in zip((w, h), gradients, (h, w), strict=True):
+            energy = np.square(other).sum(0)
+            metric = np.maximum(x.shape[1] * curvature * energy, np.finfo(np.float64).tiny)
+            moved = np.maximum(x - gradient / metric, 0)
+            gain += float((metric * np.square(x - moved)).sum())
     return value, float(np.sqrt(gain / size))
 
 

@@ -31,16 +31,18 @@ class Ours:
         losses: where it is worth racing.
         make: the iteration, from the module `rlra_torch.iterations`.
         missing: whether it races on data with missing entries.
+        warm: iterations of MU that it needs before, where the loss is not quadratic.
     """
 
     name: str
     losses: tuple[str, ...]
     make: Callable[[ModuleType], Iteration]
     missing: bool = True
+    warm: int = 0
 
-    def why_not(self, data: Data, loss: str, device: str) -> str | None:
+    def why_not(self, data: Data, device: str) -> str | None:
         """The reason not to race, if there is one."""
-        if not hasattr(iterations, "Alternating") or not _exists(self.make):
+        if not _exists(self.make):
             return "not in this version"
         if data.observed is not None and not self.missing:
             return "no missing entries"
@@ -54,19 +56,23 @@ class Ours:
 
     def begin(self, native: object, factors: Pair) -> Racer:
         """Set up; timed."""
-        return Racer(self.make(iterations), native, factors)
+        y, weights, loss = native  # type: ignore[misc]
+        problem = Problem(y, NMF(), loss, (NonNegative(), NonNegative()), weights)
+        if self.warm and not loss.quadratic:
+            first = Racer(iterations.Alternating(iterations.MU()), problem, factors)
+            first.advance(self.warm)
+            factors = first.factors()
+        return Racer(self.make(iterations), problem, factors)
 
 
 class Racer:
     """A solve that goes on where it stopped."""
 
-    def __init__(self, iteration: Iteration, native: object, factors: Pair) -> None:
-        y, weights, loss = native  # type: ignore[misc]
-        regs = (NonNegative(), NonNegative())
-        self.problem = Problem(y, NMF(), loss, regs, weights)
-        self.iteration = iteration.to(y.device)
+    def __init__(self, iteration: Iteration, problem: Problem, factors: Pair) -> None:
+        device = problem.y.device
+        self.problem, self.iteration = problem, iteration.to(device)
         self.iteration.check(self.problem)
-        begin = tuple(torch.from_numpy(x).to(y.device) for x in factors)
+        begin = tuple(torch.from_numpy(x).to(device) for x in factors)
         self.state = self.iteration.init(begin, self.problem)
 
     @torch.no_grad()
@@ -106,7 +112,7 @@ OURS = (
     Ours("ccd", ("kl",), lambda it: it.Alternating(it.CCD())),
     Ours("sn", ("kl",), lambda it: it.Alternating(it.SN())),
     Ours("burg", ("kl",), lambda it: it.Alternating(it.BurgMirrorDescent())),
-    Ours("msom", BOTH, lambda it: it.Alternating(it.MSOM(), it.Counted())),
+    Ours("msom", BOTH, lambda it: it.Alternating(it.MSOM(), it.Counted()), warm=20),
     Ours("hals", ("frobenius",), lambda it: it.Alternating(it.HALS(), it.Counted())),
     Ours(
         "hals, extrapolated",

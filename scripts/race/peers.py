@@ -32,7 +32,8 @@ class Peer:
         losses: which it has.
         run: calls it.
         convert: the data as it wants to have them; not timed.
-        sparse, missing, cuda: what it can do.
+        sparse, cuda: whether it takes such data.
+        missing: whether it is there for missing entries.
     """
 
     name: str
@@ -44,7 +45,7 @@ class Peer:
     missing: bool = False
     cuda: bool = False
 
-    def why_not(self, data: Data, loss: str, device: str) -> str | None:
+    def why_not(self, data: Data, device: str) -> str | None:
         """The reason not to race, if there is one."""
         if importlib.util.find_spec(self.package) is None:
             return "not installed"
@@ -52,8 +53,6 @@ class Peer:
             return "no sparse data"
         if data.observed is not None and not self.missing:
             return "no missing entries"
-        if data.observed is None and self.missing:
-            return "only for missing entries"
         return None if self.cuda or device == "cpu" else "no cuda"
 
     def native(self, data: Data, loss: str, device: str) -> object:

@@ -35,43 +35,49 @@ class Track:
     Args:
         name: of the method.
         ours: whether it is one of ours.
-        iterations: after each piece.
-        seconds: of each round, after each piece.
-        judged: objective and KKT residual, first at the start, then after each piece.
-        memory: the most MB beyond data and start that a round took.
+        runs: of each round, the start and what was measured after each piece.
+        memory: the most MB beyond data and start that a run took.
         failure: why there is no more.
     """
 
     name: str
     ours: bool
-    iterations: list[int] = field(default_factory=list)
-    seconds: list[list[float]] = field(default_factory=list)
-    judged: list[tuple[float, float]] = field(default_factory=list)
+    runs: list[list[Check]] = field(default_factory=list)
     memory: float = float("nan")
     failure: str = ""
 
-    def curve(self) -> list[Check]:
-        """Medians over the rounds."""
-        medians = [0.0, *np.median(np.array(self.seconds), axis=0)] if self.seconds else [0.0]
-        rows = zip([0, *self.iterations], medians, self.judged, strict=False)
-        return [Check(i, float(s), *values) for i, s, values in rows]
+    def seconds_to(self, bests: Sequence[float], gap: float) -> list[float]:
+        """Of each round, when the objective came within a relative gap; infinite if it did not."""
+        pairs = zip(self.runs, bests, strict=True)
+        return [seconds_to(run, best, gap) for run, best in pairs]
 
-    def seconds_to(self, best: float, gap: float) -> list[float]:
-        """Of each round, when the objective came within a relative gap; empty where it did not.
+    def curve(self, bests: Sequence[float]) -> list[Check]:
+        """Medians over the rounds, with the relative gap for the objective."""
+        pieces = min(len(run) for run in self.runs)
+        rows = np.array(
+            [[tuple(check) for check in run[:pieces]] for run in self.runs], dtype=float
+        )
+        best = np.array(bests)[:, None]
+        rows[..., 2] = (rows[..., 2] - best) / np.abs(best)
+        medians = np.median(rows, axis=0)
+        return [Check(int(i), float(s), float(gap), float(kkt)) for i, s, gap, kkt in medians]
 
-        Between two points the logarithm of the gap is taken to fall linearly.
-        """
-        gaps = np.array([(value - best) / abs(best) for value, _ in self.judged])
-        reached = np.flatnonzero(gaps <= gap)
-        if not len(reached) or not self.seconds:
-            return []
-        k = int(reached[0])
-        if k == 0:
-            return [0.0] * len(self.seconds)
-        above, below = np.log(gaps[k - 1]), np.log(max(gaps[k], gap * 1e-3))
-        part = (above - np.log(gap)) / (above - below)
-        times = np.array([[0.0, *row] for row in self.seconds])
-        return (times[:, k - 1] + part * (times[:, k] - times[:, k - 1])).tolist()
+
+def seconds_to(run: Sequence[Check], best: float, gap: float) -> float:
+    """When the objective came within a relative gap of the best; infinite where it did not.
+
+    Between two points the logarithm of the gap is taken to fall linearly.
+    """
+    gaps = np.array([(check.objective - best) / abs(best) for check in run])
+    reached = np.flatnonzero(gaps <= gap)
+    if not len(reached):
+        return float("inf")
+    k = int(reached[0])
+    if k == 0:
+        return 0.0
+    above, below = np.log(gaps[k - 1]), np.log(max(gaps[k], gap * 1e-3))
+    part = (above - np.log(gap)) / (above - below)
+    return float(run[k - 1].seconds + part * (run[k].seconds - run[k - 1].seconds))
 
 
 def method_named(name: str) -> Method:
@@ -80,7 +86,7 @@ def method_named(name: str) -> Method:
 
 
 def schedule(growth: float = 1.5, most: int = 100_000) -> tuple[int, ...]:
-    """Pieces that grow, so that the calls themselves weigh less and less: 1, 1, 1, 2, 3, 4, ..."""
+    """Pieces that grow, so that the calls themselves weigh less and less: 1, 1, 1, 1, 2, 3, ..."""
     counts, done = [], 0
     while done < most:
         counts.append(max(1, int(done * (growth - 1))))
@@ -88,47 +94,41 @@ def schedule(growth: float = 1.5, most: int = 100_000) -> tuple[int, ...]:
     return tuple(counts)
 
 
-def race(setting: Setting, names: Sequence[str], rounds: int, seconds: float) -> list[Track]:
-    """Let methods take turns; factors are judged in the first round, the others are for the clock.
+def race(
+    setting: Setting, names: Sequence[str], starts: Sequence[Pair], seconds: float
+) -> list[Track]:
+    """Let methods take turns, a round for each start; all factors are judged outside of the clock.
 
     Args:
-        setting: the problem and the start.
+        setting: the problem.
         names: of the methods.
-        rounds: how many runs each makes.
-        seconds: for each run; later rounds repeat the pieces of the first.
+        starts: the factors that all begin with, for each round.
+        seconds: for each run.
     """
     tracks = [Track(name, isinstance(method_named(name), Ours)) for name in names]
-    begin = judge(setting.data, setting.loss, setting.start)
     with ExitStack() as stack:
         pipes = lanes(stack, tracks, setting)
-        for number in range(rounds):
+        for start in starts:
+            begin = Check(0, 0.0, *judge(setting.data, setting.loss, start))
             for track, pipe in zip(tracks, pipes, strict=True):
-                if number == 0:
-                    track.judged.append(begin)
                 if not track.failure:
-                    _round(track, pipe, setting, number, seconds)
+                    _round(track, pipe, setting, Run(start, schedule(), seconds), begin)
     return tracks
 
 
-def _round(track: Track, pipe: Connection, setting: Setting, number: int, seconds: float) -> None:
-    pieces = tuple(np.diff([0, *track.iterations]).tolist()) if number else schedule()
-    limit = float("inf") if number else seconds
+def _round(track: Track, pipe: Connection, setting: Setting, run: Run, begin: Check) -> None:
+    checks = [begin]
     # A piece is half as long as all before it: what takes much longer has gone astray.
-    patience = 120 + 20 * seconds
-    times: list[float] = []
-    for point in points(pipe, Run(pieces, limit, number == 0), patience):
+    for point in points(pipe, run, 120 + 20 * run.seconds):
         if isinstance(point, str):
-            track.failure = point
+            track.failure, track.runs = point, []
             return
         if isinstance(point, float):
-            track.memory = np.nanmax([track.memory, point])
-            break
-        times.append(point.seconds)
-        if number == 0:
-            track.iterations.append(point.iterations)
-            assert point.factors is not None
-            track.judged.append(judge(setting.data, setting.loss, point.factors))
-    track.seconds.append(times)
+            track.memory = float(np.nanmax([track.memory, point]))
+        else:
+            values = judge(setting.data, setting.loss, point.factors)
+            checks.append(Check(point.iterations, point.seconds, *values))
+    track.runs.append(checks)
 
 
 def lanes(stack: ExitStack, tracks: Sequence[Track], setting: Setting) -> list[Connection]:
@@ -181,7 +181,7 @@ def _answer(pipe: Connection, patience: float) -> Point | float | str:
 
 @dataclass
 class Step:
-    """One iteration of one method: seconds of each round, factors after ``count``, memory."""
+    """One iteration of one method: seconds of each round, factors of the first, memory in MB."""
 
     name: str
     seconds: list[float] = field(default_factory=list)
@@ -190,31 +190,32 @@ class Step:
     failure: str = ""
 
 
-def steps(setting: Setting, names: Sequence[str], rounds: int, count: int) -> list[Step]:
+def steps(
+    setting: Setting, names: Sequence[str], start: Pair, rounds: int, count: int
+) -> list[Step]:
     """Seconds an iteration, from runs of 2 and of ``2 + count``: what a call costs cancels."""
-    tracks = [Track(name, True) for name in names]
+    tracks = [Track(name, isinstance(method_named(name), Ours)) for name in names]
     found = [Step(name) for name in names]
     with ExitStack() as stack:
         pipes = lanes(stack, tracks, setting)
-        for number in range(rounds):
+        for _ in range(rounds):
             for track, pipe, step in zip(tracks, pipes, found, strict=True):
                 step.failure = step.failure or track.failure
                 if not step.failure:
-                    _step(step, pipe, count, first=number == 0)
+                    _step(step, pipe, start, count)
     return found
 
 
-def _step(step: Step, pipe: Connection, count: int, first: bool) -> None:
+def _step(step: Step, pipe: Connection, start: Pair, count: int) -> None:
     spent = []
     for number in (2, 2 + count):
-        wanted = first and number > 2
-        for point in points(pipe, Run((number,), float("inf"), wanted), 3600):
+        for point in points(pipe, Run(start, (number,), float("inf")), 3600):
             if isinstance(point, str):
                 step.failure = point
                 return
             if isinstance(point, float):
-                step.memory = np.nanmax([step.memory, point])
+                step.memory = float(np.nanmax([step.memory, point]))
             else:
                 spent.append(point.seconds)
-                step.factors = point.factors if wanted else step.factors
+                step.factors = point.factors
     step.seconds.append((spent[1] - spent[0]) / count)

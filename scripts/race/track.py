@@ -17,7 +17,7 @@ import torch
 
 from race.ours import Ours
 from race.peers import Peer
-from race.tasks import Data, Pair
+from race.tasks import Data, Pair, start
 
 Method = Ours | Peer
 
@@ -27,22 +27,22 @@ class Run:
     """A run from the start.
 
     Args:
+        start: the factors to begin with.
         counts: iterations of each piece.
         seconds: no further piece begins after as many.
-        factors: whether to hand out the factors after each piece.
     """
 
+    start: Pair
     counts: tuple[int, ...]
     seconds: float
-    factors: bool
 
 
 class Point(NamedTuple):
-    """After a piece: iterations and seconds so far, and the factors where they were asked for."""
+    """After a piece: iterations and seconds so far, and the factors."""
 
     iterations: int
     seconds: float
-    factors: Pair | None
+    factors: Pair
 
 
 class Setting(NamedTuple):
@@ -50,7 +50,7 @@ class Setting(NamedTuple):
 
     data: Data
     loss: str
-    start: Pair
+    rank: int
     device: str
     threads: int
 
@@ -67,30 +67,29 @@ def work(pipe: Connection, name: str, setting: Setting) -> None:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             native = method.native(setting.data, setting.loss, setting.device)
             # The first call pays for imports, compilation and tuning.
-            method.begin(native, setting.start).advance(1)
+            method.begin(native, start(setting.data, setting.rank, 0)).advance(1)
             pipe.send("ready")
             while (run := pipe.recv()) is not None:
-                _serve(pipe, method, native, setting, run)
+                _serve(pipe, method, native, setting.device, run)
     except Exception as error:
         first = (str(error).splitlines() or [""])[0]
         pipe.send(f"{type(error).__name__}: {first}")
 
 
-def _serve(pipe: Connection, method: Method, native: Any, setting: Setting, run: Run) -> None:
-    before = _mark(setting.device)
-    begin = now(setting.device)
-    racer = method.begin(native, setting.start)
-    spent, done = now(setting.device) - begin, 0
+def _serve(pipe: Connection, method: Method, native: Any, device: str, run: Run) -> None:
+    before, begin = _mark(device), now(device)
+    racer = method.begin(native, run.start)
+    spent, done = now(device) - begin, 0
     for count in run.counts:
-        begin = now(setting.device)
+        begin = now(device)
         racer.advance(count)
-        spent, done = spent + now(setting.device) - begin, done + count
-        pipe.send(Point(done, spent, racer.factors() if run.factors else None))
+        spent, done = spent + now(device) - begin, done + count
+        pipe.send(Point(done, spent, racer.factors()))
         # Whoever judges the factors has the machine to itself, and so has the next piece.
         pipe.recv()
         if spent >= run.seconds:
             break
-    pipe.send(_since(before, setting.device))
+    pipe.send(_since(before, device))
 
 
 def now(device: str) -> float:

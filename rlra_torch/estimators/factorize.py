@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from ..data import given
 from ..functional.arguments import whole_number
-from ..functional.missing import observed
 from ..iterations import MU, Alternating, BlockIteration, Iteration
 from ..losses import Loss
 from ..models import CP, NMF, Factors, Model
@@ -25,8 +24,8 @@ from .inputs import (
     check_values,
     given_factors,
     kind_of,
+    observations,
     to_tensor,
-    weights_like,
 )
 from .names import iteration_named, loss_named, matrix_start, tensor_start
 from .results import Factorization, checks, plain
@@ -54,7 +53,8 @@ def nmf(
 
     Args:
         Y: (*, m, n) data, leading dimensions for independent problems: a NumPy array, a SciPy
-            sparse matrix or a torch tensor on any device; NaN marks a missing entry.
+            sparse matrix or a torch tensor of any layout on any device; NaN marks a missing entry.
+            Sparse data stays sparse; half precision is computed with in single precision.
         rank: the number of components, at least 1.
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
         iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
@@ -63,7 +63,8 @@ def nmf(
             where the rank allows, else "random". Named starts are made feasible and scaled to the
             data; factors are used as they are.
         regs: a regularizer for W and one for H; None: nonnegative.
-        weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry.
+        weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry, and
+            so does what a sparse mask does not store.
         max_iter: the largest number of iterations.
         tol: on the scale-free KKT residual.
         check_every: iterations between two checks.
@@ -86,7 +87,7 @@ def nmf(
         >>> fit.relative_error < 1e-3
         True
     """
-    y, back = to_tensor(Y, "Y")
+    y, back = to_tensor(Y, "Y", sparse=True)
     if y.ndim < 2:
         raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
     rank, seed = whole_number("the rank", rank), check_seed(seed)
@@ -101,7 +102,7 @@ def nmf(
         NMF(),
         loss,
         iteration,
-        start=start if isinstance(name, str) else given_factors(name, y, rank),
+        start=start if isinstance(name, str) else given_factors(name, given(y), rank),
         regs=regs,
         weights=weights,
         max_iter=max_iter,
@@ -154,7 +155,7 @@ def cp(
         >>> [tuple(x.shape) for x in fit.factors]
         [(6, 2), (6, 2), (6, 2)]
     """
-    y, back = to_tensor(T, "T")
+    y, back = to_tensor(T, "T", sparse=True)
     if y.ndim < 2:
         raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
     rank, seed = whole_number("the rank", rank), check_seed(seed)
@@ -170,7 +171,7 @@ def cp(
         CP(y.ndim),
         loss,
         iteration,
-        start=start if isinstance(init, str) else given_factors(init, y, rank),
+        start=start if isinstance(init, str) else given_factors(init, given(y), rank),
         regs=regs,
         weights=weights,
         max_iter=max_iter,
@@ -222,7 +223,7 @@ def factorize(
         >>> fit.converged
         True
     """
-    tensor, own = to_tensor(y, "y")
+    tensor, own = to_tensor(y, "y", sparse=True)
     if resume is not None and not isinstance(resume, Progress):
         raise TypeError(f"resume takes what load_checkpoint reads, got {kind_of(resume)}")
     loss = loss_named(loss)
@@ -250,10 +251,10 @@ def _problem(
 ) -> Problem:
     if not isinstance(model, Model):
         raise TypeError(f"the model must be a Model such as NMF(), got {kind_of(model)}")
-    filled, mask = observed(y, None if weights is None else weights_like(weights, y))
-    check_values(filled, loss, mask)
+    data = observations(y, weights)
+    check_values(data, loss)
     several = [NonNegative() for _ in model.factor_ndims] if regs is None else check_regs(regs)
-    return Problem(filled, model, loss, [reg.to(y.device) for reg in several], mask)
+    return Problem(data, model, loss, [reg.to(y.device) for reg in several])
 
 
 def _begin(
@@ -261,10 +262,10 @@ def _begin(
 ) -> Factors:
     """The factors given, or those of a function: feasible, and scaled to the data."""
     if not callable(start):
-        return given_factors(start, problem.y)
+        return given_factors(start, problem.data)
     factors = tuple(start(problem.imputed))
-    problem.model.check(factors, problem.y)
-    step = torch.finfo(problem.y.dtype).tiny
+    problem.model.check(factors, problem.data.shape)
+    step = torch.finfo(problem.data.dtype).tiny
     factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
     return problem.scaled(_warm(problem, iteration, factors))
 
@@ -282,9 +283,7 @@ def _warm(problem: Problem, iteration: object, factors: Factors) -> Factors:
 
 
 def _described(problem: Problem, step: Iteration, solution: Solution, back: Back) -> Factorization:
-    weights = None if problem.weights is None else problem.weights.double()
-    exact = replace(problem, y=problem.y.double(), weights=weights)
-    error = exact.relative_error(tuple(x.double() for x in solution.factors))
+    error = problem.relative_error(tuple(x.double() for x in solution.factors))
     description = {
         "model": type(problem.model).__name__,
         "rank": str(solution.factors[0].shape[-1]),

@@ -26,6 +26,7 @@ from ..iterations import (
     ProjectedLeastSquares,
     ProjectedNewton,
 )
+from ..kernels.sampled import with_values
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
 from .inputs import kind_of
@@ -137,6 +138,8 @@ def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
     if init in ("nndsvd", "nndsvda", "nndsvdar"):
         return _nndsvd(y, rank, init, seed)
     if init == "spa":
+        if y.layout != torch.strided:
+            raise ValueError("init 'spa' needs dense data; use 'random', 'nndsvda' or the factors")
         return spa(y, rank)
     raise ValueError(
         f"unknown init {init!r}: use {', '.join(map(repr, MATRIX_STARTS))} or the factors"
@@ -150,8 +153,14 @@ def _nndsvd(y: Tensor, rank: int, variant: Variant, seed: int) -> Factors:
     only for data of order 1: so the largest entry is made 1, and the answer does not depend on the
     unit of the data.
     """
-    largest = y.amax((-2, -1), keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
-    w, h = nndsvd((y / largest).clamp_min(0), rank, variant, seed)
+    tiny = torch.finfo(y.dtype).tiny
+    if y.layout == torch.strided:
+        largest = y.amax((-2, -1), keepdim=True).clamp_min(tiny)
+        w, h = nndsvd((y / largest).clamp_min(0), rank, variant, seed)
+    else:
+        stored = y.values()
+        largest = stored.max().clamp_min(tiny) if len(stored) else stored.new_ones(())
+        w, h = nndsvd(with_values(y, (stored / largest).clamp_min(0)), rank, variant, seed)
     return w * largest.sqrt(), h * largest.sqrt()
 
 

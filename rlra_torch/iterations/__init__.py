@@ -10,6 +10,7 @@ from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
 from .inertial import Inertial
+from .joint import JointMM
 from .lista import LISTA
 from .mu import MU
 from .newton import ProjectedNewton
@@ -33,6 +34,7 @@ __all__ = [
     "Gained",
     "Inertial",
     "Iteration",
+    "JointMM",
     "ProjectedGradient",
     "ProjectedLeastSquares",
     "ProjectedNewton",

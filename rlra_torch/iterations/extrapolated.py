@@ -93,8 +93,8 @@ class Extrapolated(Iteration):
         self.gamma_limit, self.eta = gamma_limit, eta
 
     def init(self, factors: Factors, problem: Problem) -> State:
-        shape, device = problem.batch_shape, problem.y.device
-        beta = torch.full(shape, self.beta, dtype=problem.y.dtype, device=device)
+        shape, device = problem.batch_shape, problem.data.device
+        beta = torch.full(shape, self.beta, dtype=problem.data.dtype, device=device)
         value = torch.full(shape, torch.inf, dtype=torch.float64, device=device)
         inner = self.iteration.init(factors, problem)
         momentum = Momentum(inner.memory, tuple(factors), beta, torch.ones_like(beta), value)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..functional.arguments import real_number
+from ..losses import Loss
 from ..problem import Problem
 from ..regularizers import Regularizer
 from .base import BlockIteration
@@ -44,21 +45,50 @@ class MU(BlockIteration):
 
     def __init__(self, floor: float | None = None) -> None:
         super().__init__()
-        if floor is not None and not 0 <= real_number("the floor of MU", floor) < 1:
-            raise ValueError(f"floor is relative, 0 <= floor < 1, got {floor}")
-        self.floor = floor
+        self.floor = relative_floor(floor)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        positive, negative = block.split(x)
-        l1, l2, lower, upper = reg.split(x)
-        x_new = block.loss.majorized(x, positive, negative, l1, l2)
-        floor = torch.finfo(x.dtype).eps if self.floor is None else self.floor
-        least = floor * x.detach().amax((-2, -1), keepdim=True)
-        return torch.maximum(x_new, least).clamp(lower, upper), memory
+        parts = block.split(x)
+        return multiplied(x, parts, block.loss, reg, self.floor), memory
 
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)
         problem.regs[n].split(one)
         problem.loss.majorized(one, one, one, None, None)
+
+
+def multiplied(
+    x: Tensor,
+    parts: tuple[Tensor, Tensor],
+    loss: Loss,
+    reg: Regularizer,
+    floor: float | None = None,
+) -> Tensor:
+    """The multiplicative update.
+
+    Args:
+        x: (*, batch, rows, rank), nonnegative.
+        parts: of the gradient, like ``x``.
+        loss: whose majorizer is minimized.
+        reg: an elastic net on an interval.
+        floor: as in `MU`.
+    """
+    l1, l2, lower, upper = reg.split(x)
+    found = loss.majorized(x, *parts, l1, l2)
+    floor = torch.finfo(x.dtype).eps if floor is None else floor
+    least = floor * x.detach().amax((-2, -1), keepdim=True)
+    return torch.maximum(found, least).clamp(lower, upper)
+
+
+def relative_floor(floor: float | None) -> float | None:
+    """Check a floor of multiplicative updates.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: outside [0, 1).
+    """
+    if floor is not None and not 0 <= real_number("the floor of MU", floor) < 1:
+        raise ValueError(f"floor is relative, 0 <= floor < 1, got {floor}")
+    return floor

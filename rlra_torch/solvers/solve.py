@@ -172,7 +172,7 @@ def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int)
 def _first(
     iteration: Iteration, problem: Problem, factors: Factors, tol: float, begin: float
 ) -> Progress:
-    shape, device = problem.batch_shape, problem.y.device
+    shape, device = problem.batch_shape, problem.data.device
     nobody = torch.zeros(shape, dtype=torch.bool, device=device)
     none = torch.zeros(shape, dtype=torch.long, device=device)
     empty = Progress(iteration.init(factors, problem), nobody, none, ())
@@ -182,7 +182,7 @@ def _first(
 def _measured(
     before: Progress, problem: Problem, state: State, count: int, tol: float, begin: float
 ) -> Progress:
-    objective, kkt = problem.objective(state.factors), problem.kkt(state.factors)
+    objective, kkt = problem.measure(state.factors)
     n_iter = torch.where(before.done, before.n_iter, before.n_iter + count)
     done = before.done | ((kkt <= tol) & (tol > 0))
     objective, kkt = objective.cpu(), kkt.cpu()

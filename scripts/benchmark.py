@@ -2,7 +2,7 @@
 
     python scripts/benchmark.py                    the short tasks
     python scripts/benchmark.py pines --rounds 7   one task
-    python scripts/benchmark.py race               all races (about an hour)
+    python scripts/benchmark.py race               all races (two hours or so)
     python scripts/benchmark.py race-debian        one of them
     python scripts/benchmark.py step               one iteration of MU, on the data of each race
     python scripts/benchmark.py --list

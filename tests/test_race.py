@@ -173,7 +173,7 @@ class TestClockwork:
 
     @pytest.mark.slow
     def test_what_fails_does_not_stop_the_others(self):
-        wrong = Setting(Data(-Y), "kl", 3, "cpu", 1)
+        wrong = Setting(Data(Y - Y.max() / 2), "frobenius", 3, "cpu", 1)
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         (track,) = race(wrong, ["scikit-learn MU"], [start(DENSE, 3, 0)], 0.05)
         assert track.failure.startswith("ValueError: Negative values") and not track.runs

@@ -93,8 +93,8 @@ def check_regularizers(regs: Sequence[Regularizer], y: Tensor) -> None:
     """
     for n, reg in enumerate(regs):
         for name, x in (*reg.named_parameters(), *reg.named_buffers()):
-            alike = x.dtype == y.dtype and x.device == y.device
-            if x.ndim and x.is_floating_point() and not alike:
+            alike = not x.is_floating_point() or x.dtype == y.dtype
+            if x.ndim and not (alike and x.device == y.device):
                 raise TypeError(
                     f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
                     f"data is {y.dtype} on {y.device}; convert one"

@@ -52,11 +52,11 @@ class MU(BlockIteration):
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
         positive, negative = block.split(x)
-        l1, l2, lower, upper = reg.split(x)
-        x_new = block.loss.majorized(x, positive, negative, l1, l2)
+        split = reg.split(x)
+        x_new = block.loss.majorized(x, positive, negative, split.l1, split.l2)
         floor = torch.finfo(x.dtype).eps if self.floor is None else self.floor
         least = floor * x.detach().amax((-2, -1), keepdim=True)
-        return torch.maximum(x_new, least).clamp(lower, upper), memory
+        return split.clip(torch.maximum(x_new, least)), memory
 
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)

@@ -40,8 +40,8 @@ def solve_bytes(iteration: Iteration, problem: Problem, factors: Factors) -> int
         >>> y = torch.ones(500, 400)
         >>> problem = Problem(y, NMF(), KullbackLeibler(), (NonNegative(), NonNegative()))
         >>> start = (torch.ones(500, 3), torch.ones(400, 3))
-        >>> round((solve_bytes(Alternating(MU()), problem, start) or 0) / (4 * y.numel()))
-        5
+        >>> (solve_bytes(Alternating(MU()), problem, start) or 0) > 2 * 4 * y.numel()
+        True
     """
     if type(problem.y) is not Tensor:
         return None

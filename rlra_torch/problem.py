@@ -283,7 +283,10 @@ class Problem:
 
     def _metric(self, n: int, factors: Factors, x: Tensor, curvature: Tensor) -> Tensor:
         energy = self.model.column_energy(factors, n)
-        metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
+        energy = energy.expand(*energy.shape[:-1], x.shape[-1])
+        # A component that is zero adds nothing to the rank: problems padded with it keep theirs.
+        rank = (energy > 0).sum(-1, keepdim=True)
+        metric = rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
 
 

@@ -14,6 +14,7 @@ FLOORS = [
     "solvers unrolled separable dictionary diagnostics",
     "implicit",
     "training estimators",
+    "rank",
     "applications",
     "report",
     "cli",

@@ -2,7 +2,16 @@
 
 from rlra_torch.plots.curves import Record, convergence
 from rlra_torch.plots.maps import abundance_maps
+from rlra_torch.plots.ranks import rank_curves
 from rlra_torch.plots.spectra import spectra
 from rlra_torch.plots.style import OKABE_ITO, save
 
-__all__ = ["OKABE_ITO", "Record", "abundance_maps", "convergence", "save", "spectra"]
+__all__ = [
+    "OKABE_ITO",
+    "Record",
+    "abundance_maps",
+    "convergence",
+    "rank_curves",
+    "save",
+    "spectra",
+]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..functional.memory import available_bytes, peak_bytes
-from ..functional.modules import exchanged
+from ..functional.modules import AnyModule, exchanged
 from ..iterations import Iteration
 from ..models import Factors
 from ..problem import Problem
@@ -45,24 +46,37 @@ def solve_bytes(iteration: Iteration, problem: Problem, factors: Factors) -> int
     """
     if type(problem.y) is not Tensor:
         return None
-    step, blank = _without_values(iteration), _blank(problem)
-    state = tuple(_like(x) for x in factors)
-
-    @torch.no_grad()
-    def once() -> None:
-        begun = step.init(state, blank)
-        after = step(begun, blank)
-        blank.objective(after.factors)
-        blank.kkt(after.factors)
-
-    try:
-        peak = peak_bytes(once)
-    except (NotImplementedError, RuntimeError):
-        return None
+    blank, start = _blank(problem), tuple(_like(x) for x in factors)
+    peak = batch_bytes(iteration, lambda: (blank, start))
     # When half of the problems are done the data of the others are copied.
     parts = [x for x in (problem.y, problem.weights) if x is not None]
     copied = sum(_copied_bytes(x, len(problem.batch_shape)) for x in parts)
-    return int(1.1 * max(peak, (peak + copied) / 2))
+    return None if peak is None else int(max(peak, (peak + 1.1 * copied) / 2))
+
+
+def batch_bytes(iteration: Iteration, build: Callable[[], tuple[Problem, Factors]]) -> int | None:
+    """The most bytes that making a problem and solving it take.
+
+    Args:
+        iteration: the step.
+        build: makes a problem and its start on the meta device.
+
+    Returns:
+        as `solve_bytes`.
+    """
+    step = without_values(iteration)
+
+    @torch.no_grad()
+    def once() -> None:
+        problem, start = build()
+        after = step(step.init(start, problem), problem)
+        problem.objective(after.factors)
+        problem.kkt(after.factors)
+
+    try:
+        return int(1.1 * peak_bytes(once))
+    except (NotImplementedError, RuntimeError):
+        return None
 
 
 def check_memory(iteration: Iteration, problem: Problem, factors: Factors) -> None:
@@ -105,15 +119,16 @@ def _like(x: Tensor) -> Tensor:
 def _blank(problem: Problem) -> Problem:
     other = copy(problem)
     object.__setattr__(other, "y", _like(problem.y))
-    object.__setattr__(other, "model", _without_values(problem.model))
-    object.__setattr__(other, "loss", _without_values(problem.loss))
-    object.__setattr__(other, "regs", tuple(_without_values(reg) for reg in problem.regs))
+    object.__setattr__(other, "model", without_values(problem.model))
+    object.__setattr__(other, "loss", without_values(problem.loss))
+    object.__setattr__(other, "regs", tuple(without_values(reg) for reg in problem.regs))
     weights = None if problem.weights is None else _like(problem.weights)
     object.__setattr__(other, "weights", weights)
     return other
 
 
-def _without_values(module: nn.Module) -> nn.Module:
+def without_values(module: AnyModule) -> AnyModule:
+    """A copy of a module on the meta device, where tensors have sizes only."""
     return exchanged(module, _like)
 
 

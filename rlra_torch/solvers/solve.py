@@ -44,7 +44,7 @@ class Progress:
 
     Args:
         state: the factors and the memory of the iteration.
-        done: (*,) which problems have converged and are frozen.
+        done: (*,) which problems are frozen: they have converged, or their objective is lost.
         n_iter: (*,) after how many iterations each problem stopped, or stands.
         history: the checks so far; the first is the start.
     """
@@ -151,17 +151,23 @@ def solve(
             following = _measured(progress, problem, state, count, tol, begin)
         else:
             following = _advanced(iteration, part, progress, count, tol, begin)
-        if not bool(following.history[-1].objective.isfinite().all()):
+        lost = ~following.history[-1].objective.isfinite() & ~progress.done.cpu()
+        if bool(lost.any()):
+            several = f" of {int(lost.sum())} of {lost.numel()} problems" if lost.ndim else ""
             warnings.warn(
-                f"the objective is not finite after {following.history[-1].iteration} iterations; "
-                "the factors of the check before are returned: scale the start, or begin with MU",
+                f"the objective{several} is not finite after {following.history[-1].iteration} "
+                "iterations; the factors of the check before are returned: scale the start, or "
+                "begin with MU",
                 RuntimeWarning,
                 stacklevel=3,
             )
-            break
+            if bool(lost.all()):
+                break
+            following = _without(progress, following, lost)
         progress = following
         stop = _announce(progress, callbacks)
-    return Solution(progress.state.factors, progress.done, progress.n_iter, progress.history)
+    met = (progress.history[-1].kkt <= tol).to(progress.done.device)
+    return Solution(progress.state.factors, progress.done & met, progress.n_iter, progress.history)
 
 
 def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int) -> Iterator[State]:
@@ -193,6 +199,21 @@ def _advanced(
     n_iter = torch.where(progress.done, progress.n_iter, progress.n_iter + count)
     record = Record(last.iteration + count, time.perf_counter() - begin, objective, kkt)
     return Progress(state, met, n_iter, (*progress.history, record))
+
+
+def _without(before: Progress, after: Progress, lost: Tensor) -> Progress:
+    """The progress with the problems that are lost frozen where they were."""
+    old, new, here = before.history[-1], after.history[-1], lost.to(after.done.device)
+    record = new._replace(
+        objective=torch.where(lost, old.objective, new.objective),
+        kkt=torch.where(lost, old.kkt, new.kkt),
+    )
+    return Progress(
+        _frozen(here, before.state, after.state),
+        after.done | here,
+        torch.where(here, before.n_iter, after.n_iter),
+        (*after.history[:-1], record),
+    )
 
 
 def _first(

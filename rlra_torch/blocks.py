@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .functional.batch import sum_each
 from .functional.einsum import Layout
 from .functional.linalg import spectral_bound, times_gram
-from .functional.sums import sum_each
 from .losses import Loss
 from .models import Factors, Model
 from .models.base import replaced

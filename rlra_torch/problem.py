@@ -11,8 +11,8 @@ from torch import Tensor
 
 from .blocks import Block
 from .data import Data, Parts, given
+from .functional.batch import sum_each
 from .functional.scaling import balance, penalized_scale
-from .functional.sums import sum_each
 from .losses import BetaDivergence, Frobenius, Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
@@ -269,7 +269,10 @@ class Problem:
 
     def _metric(self, n: int, factors: Factors, x: Tensor, curvature: Tensor) -> Tensor:
         energy = self.model.column_energy(factors, n)
-        metric = x.shape[-1] * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
+        energy = energy.expand(*energy.shape[:-1], x.shape[-1])
+        # A component that is zero adds nothing to the rank: problems padded with it keep theirs.
+        rank = (energy > 0).sum(-1, keepdim=True)
+        metric = rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
 
 

@@ -114,8 +114,8 @@ def check_regularizers(
     """
     for n, reg in enumerate(regs):
         for name, x in (*reg.named_parameters(), *reg.named_buffers()):
-            alike = x.dtype == dtype and x.device == device
-            if x.ndim and x.is_floating_point() and not alike:
+            alike = not x.is_floating_point() or x.dtype == dtype
+            if x.ndim and not (alike and x.device == device):
                 raise TypeError(
                     f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
                     f"data is {dtype} on {device}; convert one"

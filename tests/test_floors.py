@@ -17,6 +17,7 @@ FLOORS = [
     "solvers unrolled separable dictionary diagnostics",
     "implicit",
     "training estimators",
+    "rank",
     "applications",
     "report",
     "cli",

@@ -101,6 +101,14 @@ class Data(ABC):
     def imputed(self, model: Model) -> Tensor:
         """A tensor for starts that read the data, with the mean of the rest for what is missing."""
 
+    def picked(self, where: tuple[Tensor, ...]) -> Data | None:
+        """Some problems of a batch, or None where that cannot be.
+
+        Args:
+            where: their indices along each leading dimension, (k,) each.
+        """
+        return None
+
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
         """The loss and the gradient in the factors of ``order``, all at the same factors."""
         splits = {}

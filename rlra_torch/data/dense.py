@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, QuadraticBlock
-from ..functional.sums import sum_each
+from ..functional.batch import picked, sum_each
 from ..kernels.beta import Products, Wanted, beta_products, worthwhile
 from ..losses import BetaDivergence, Loss
 from ..models import Factors, Model
@@ -153,6 +154,17 @@ class Dense(Data):
             for n in order
         }
         return Parts(self._sum(model, self._weighted(loss(prediction, self._wide))), splits)
+
+    def picked(self, where: tuple[Tensor, ...]) -> Dense:
+        weights = None if self.weights is None else picked(self.weights, where)
+        return self.like(picked(self.y, where), weights)
+
+    def like(self, y: Tensor, weights: Tensor | None) -> Dense:
+        """Other tensors for the same kind of data, whose missing entries are marked already."""
+        other = copy(self)
+        object.__setattr__(other, "y", y)
+        object.__setattr__(other, "weights", weights)
+        return other
 
     @property
     def _wide(self) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, LinearBlock, QuadraticBlock
-from ..functional.sums import sum_each
+from ..functional.batch import picked, sum_each
 from ..kernels.sampled import Pattern, csr_tensor, negative, sampled, times
 from ..losses import BetaDivergence, Loss
 from ..models import Factors, Model
@@ -115,6 +115,13 @@ class Sparse(Data):
         weights = torch.ones_like(y) if weights is None else weights
         kept = Entries(pattern, y.masked_fill(bad, 1), weights.masked_fill(bad, 0))
         return replace(self, entries=kept)
+
+    def picked(self, where: tuple[Tensor, ...]) -> Sparse:
+        pattern, *values = self.entries
+        lead, count = self.shape[:-2], len(pattern.col)
+        y, weights = (None if x is None else picked(x.expand(*lead, count), where) for x in values)
+        assert y is not None
+        return replace(self, entries=Entries(pattern, y, weights), batch=(len(where[0]),))
 
     def expand(self, *batch: int) -> Sparse:
         """The same data for several problems, without a copy."""

@@ -268,10 +268,10 @@ def _begin(
     problem.model.check(factors, problem.data.shape)
     step = torch.finfo(problem.data.dtype).tiny
     factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
-    return problem.scaled(_warm(problem, iteration, factors))
+    return problem.scaled(warmed(problem, iteration, factors))
 
 
-def _warm(problem: Problem, iteration: object, factors: Factors) -> Factors:
+def warmed(problem: Problem, iteration: object, factors: Factors) -> Factors:
     """A few steps of MU where the iteration by name converges only from near, and MU can."""
     if iteration != "msom" or problem.loss.quadratic:
         return factors
@@ -289,7 +289,7 @@ def _described(problem: Problem, step: Iteration, solution: Solution, back: Back
         "model": type(problem.model).__name__,
         "rank": str(solution.factors[0].shape[-1]),
         "loss": type(problem.loss).__name__,
-        "iteration": _name(step),
+        "iteration": iteration_name(step),
     }
     return Factorization(
         tuple(back(x) for x in solution.factors),
@@ -301,7 +301,8 @@ def _described(problem: Problem, step: Iteration, solution: Solution, back: Back
     )
 
 
-def _name(iteration: Iteration) -> str:
+def iteration_name(iteration: Iteration) -> str:
+    """What tables call an iteration."""
     if isinstance(iteration, Alternating):
         return "/".join(dict.fromkeys(type(it).__name__ for it in iteration.iterations))
     return type(iteration).__name__

@@ -46,7 +46,8 @@ class BurgMirrorDescent(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        l1, l2, lower, upper = reg.split(x)
+        split = reg.split(x)
+        l1, l2 = split.l1, split.l2
         tiny = torch.finfo(x.dtype).tiny
         positive, negative = block.split(x)
         # M is the sum of the data that a row meets: x N sums to it.
@@ -59,7 +60,7 @@ class BurgMirrorDescent(BlockIteration):
         else:
             new = 2 * mass / (slope + (slope.square() + 4 * l2 * mass).sqrt()).clamp_min(tiny)
         least = torch.finfo(x.dtype).eps * x.detach().amax((-2, -1), keepdim=True)
-        return torch.maximum(new, least).clamp(lower, upper), memory
+        return split.clip(torch.maximum(new, least)), memory
 
     def check(self, problem: Problem, n: int) -> None:
         if not isinstance(problem.loss, KullbackLeibler):

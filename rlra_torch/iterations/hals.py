@@ -9,7 +9,7 @@ from ..blocks import Block, QuadraticBlock
 from ..functional.linalg import times_gram
 from ..kernels.coordinate import coordinate_sweeps
 from ..problem import Problem
-from ..regularizers import ElasticNet, Regularizer
+from ..regularizers import ElasticNet, Regularizer, Support
 from .base import BlockIteration, require_gram
 
 
@@ -46,6 +46,10 @@ class HALS(BlockIteration):
             interval = (reg.lower, reg.upper)
             gram, cross = block.gram, block.cross
             return coordinate_sweeps(x, gram, cross, reg.weights, interval, times), memory
+        if isinstance(reg, Support) and (reg.by_column or block.gram.ndim > x.ndim):
+            x, block = _supported(x, block, reg.mask)
+            x, memory = self.repeat(x, memory, block, reg.reg, times)
+            return torch.where(reg.mask, x, 0), memory
         for _ in range(times):
             x = _sweep(x, block, reg)
         return x, memory
@@ -63,6 +67,14 @@ class HALS(BlockIteration):
     def sweep_cost(self, rows: int, rank: int) -> float:
         # Two launches for each column, each worth about 1e5 operations.
         return 2.0 * rows * rank * rank + 2e5 * rank
+
+
+def _supported(x: Tensor, block: QuadraticBlock, mask: Tensor) -> tuple[Tensor, QuadraticBlock]:
+    """The block without what is known to be zero, which then touches nothing else."""
+    of_gram = mask if block.gram.ndim > x.ndim else mask.squeeze(-2)
+    both = of_gram[..., :, None] & of_gram[..., None, :]
+    gram, cross = torch.where(both, block.gram, 0), torch.where(mask, block.cross, 0)
+    return torch.where(mask, x, 0), QuadraticBlock(gram, cross, block.loss)
 
 
 def _sweep(x: Tensor, block: QuadraticBlock, reg: Regularizer) -> Tensor:

@@ -76,11 +76,11 @@ def multiplied(
         reg: an elastic net on an interval.
         floor: as in `MU`.
     """
-    l1, l2, lower, upper = reg.split(x)
-    found = loss.majorized(x, *parts, l1, l2)
+    split = reg.split(x)
+    found = loss.majorized(x, *parts, split.l1, split.l2)
     floor = torch.finfo(x.dtype).eps ** 2 if floor is None else floor
     least = floor * x.detach().amax((-2, -1), keepdim=True)
-    return torch.maximum(found, least).clamp(lower, upper)
+    return split.clip(torch.maximum(found, least))
 
 
 def relative_floor(floor: float | None) -> float | None:

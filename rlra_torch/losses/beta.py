@@ -100,8 +100,10 @@ class BetaDivergence(Loss):
         powers = {power for _, power in terms}
         if len(powers) == 1:
             total = sum((c for c, _ in terms[1:]), terms[0][0])
-            # The root of 0 has no derivative, and what is 0 must not poison a gradient.
-            ratio = torch.where(right > 0, right / total.clamp_min(tiny), 1)
+            # The root of 0 has no derivative, and what is 0 must not poison a gradient: the square
+            # of a total that comes from a vanished prediction is below all numbers.
+            sane = (right > 0) & ((x > 0) | (total > tiny ** (1 / 3)))
+            ratio = torch.where(sane, right / torch.where(sane, total.clamp_min(tiny), 1), 1)
             return torch.where(right > 0, x * ratio.pow(1 / terms[0][1]), 0)
         root = x * _positive_root(terms, right.clamp_min(tiny))
         return torch.where(right > 0, root, 0)

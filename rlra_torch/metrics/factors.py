@@ -44,7 +44,7 @@ def match(W: Tensor, W_true: Tensor) -> Tensor:
         )
     # One true column at a time: all pairs at once would take s times the memory of W.
     rows = [angle_between(W.detach(), a.unsqueeze(-1)) for a in W_true.detach().unbind(-1)]
-    return _assignment(torch.stack(rows, dim=-2))
+    return assignment(torch.stack(rows, dim=-2))
 
 
 def factor_match(factors: Sequence[Tensor], true_factors: Sequence[Tensor]) -> Tensor:
@@ -91,7 +91,7 @@ def factor_match(factors: Sequence[Tensor], true_factors: Sequence[Tensor]) -> T
         zero = zero | _zero_columns(factor)
         true_zero = true_zero | _zero_columns(true_factor)
     congruence = torch.where(true_zero[..., :, None] & zero[..., None, :], 1, congruence)
-    order = _assignment(-congruence.detach())
+    order = assignment(-congruence.detach())
     return congruence.gather(-1, order.unsqueeze(-1)).squeeze(-1).mean(-1)
 
 
@@ -109,7 +109,7 @@ def _zero_columns(A: Tensor) -> Tensor:
     return ~A.any(dim=-2)
 
 
-def _assignment(cost: Tensor) -> Tensor:
+def assignment(cost: Tensor) -> Tensor:
     """The column j assigned to each row k at the least total cost, for (*, s, r) costs."""
     from scipy.optimize import linear_sum_assignment
 

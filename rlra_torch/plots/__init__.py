@@ -3,7 +3,17 @@
 from rlra_torch.plots.curves import Record, convergence
 from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.races import race
+from rlra_torch.plots.ranks import rank_curves
 from rlra_torch.plots.spectra import spectra
 from rlra_torch.plots.style import OKABE_ITO, save
 
-__all__ = ["OKABE_ITO", "Record", "abundance_maps", "convergence", "race", "save", "spectra"]
+__all__ = [
+    "OKABE_ITO",
+    "Record",
+    "abundance_maps",
+    "convergence",
+    "race",
+    "rank_curves",
+    "save",
+    "spectra",
+]

@@ -46,9 +46,14 @@ def style_axes(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def legend_below(figure: Figure, axes: Axes) -> None:
-    """One legend for the whole figure under its axes, where it cannot cover a line."""
-    handles, labels = axes.get_legend_handles_labels()
+def legend_below(figure: Figure, *several: Axes) -> None:
+    """One legend for the whole figure under its axes, where it cannot cover a line.
+
+    What has the same label in several axes is listed once.
+    """
+    parts = [axes.get_legend_handles_labels() for axes in several]
+    named = {label: handle for part in parts for handle, label in zip(*part, strict=True)}
+    handles, labels = list(named.values()), list(named)
     columns = _legend_columns(labels, figure.get_figwidth())
     rows = math.ceil(len(labels) / columns)
     figure.set_figheight(figure.get_figheight() + 0.25 * max(0, rows - 2))

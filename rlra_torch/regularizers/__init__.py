@@ -2,6 +2,7 @@
 
 from .base import Regularizer, Split
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
+from .support import Support
 from .vectorwise import Group, KSparse, Simplex, UnitNorm
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "Ridge",
     "Simplex",
     "Split",
+    "Support",
     "UnitNorm",
 ]

@@ -15,13 +15,20 @@ class Split(NamedTuple):
     """An elastic net on an interval, ``l1 z + l2 z^2 / 2`` for ``lower <= z <= upper``.
 
     What MU needs of a regularizer: an exact description of it, or a majorizer tight at the current
-    point. A weight that is absent is None.
+    point. A weight that is absent is None. An upper bound that differs between entries is a tensor;
+    where it lies below the lower one it holds.
     """
 
     l1: Tensor | None = None
     l2: Tensor | None = None
     lower: float = 0.0
-    upper: float = math.inf
+    upper: float | Tensor = math.inf
+
+    def clip(self, x: Tensor) -> Tensor:
+        """The projection onto the interval."""
+        if isinstance(self.upper, Tensor):
+            return x.clamp_min(self.lower).minimum(self.upper)
+        return x.clamp(self.lower, self.upper)
 
 
 class Regularizer(nn.Module, ABC):

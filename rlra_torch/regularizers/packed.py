@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -48,11 +50,13 @@ class Packed(Regularizer):
 
     def split(self, x: Tensor) -> Split:
         split = self.reg.split(self.layout.unpack(x, self.like))
-        return split._replace(l1=self._packed(split.l1), l2=self._packed(split.l2))
+        l1, l2, upper = (self._packed(part) for part in (split.l1, split.l2, split.upper))
+        return Split(l1, l2, split.lower, upper)
 
     def metric(self, diagonal: Tensor) -> Tensor:
         own = self.reg.metric(self.layout.unpack(diagonal, self.like))
         return self.layout.pack(own.expand_as(self.like))
 
-    def _packed(self, weight: Tensor | None) -> Tensor | None:
-        return None if weight is None else self.layout.pack(weight.expand_as(self.like))
+    def _packed(self, part: Any) -> Any:  # noqa: ANN401
+        """A tensor that broadcasts with the factor, as a block; what is no tensor as it is."""
+        return self.layout.pack(part.expand_as(self.like)) if isinstance(part, Tensor) else part

@@ -18,6 +18,8 @@ from ..iterations import BlockIteration, Iteration, State, iterates, require_ite
 from ..models import Factors
 from ..problem import Problem
 from ..validation import check_signs
+from .memory import check_memory
+from .running import Running, running
 
 
 class Record(NamedTuple):
@@ -42,7 +44,7 @@ class Progress:
 
     Args:
         state: the factors and the memory of the iteration.
-        done: (*,) which problems have converged and are frozen.
+        done: (*,) which problems are frozen: they have converged, or their objective is lost.
         n_iter: (*,) after how many iterations each problem stopped, or stands.
         history: the checks so far; the first is the start.
     """
@@ -101,8 +103,8 @@ def solve(
 ) -> Solution:
     """Apply an iteration until the optimality residual is small; nothing else.
 
-    Each problem of a batch stops on its own and is frozen from then on. The host waits for the
-    device at checks only.
+    Each problem of a batch stops on its own and is frozen from then on; those that are left when
+    half of them are done go on as a smaller batch. The host waits for the device at checks only.
 
     Args:
         iteration: the step.
@@ -118,6 +120,7 @@ def solve(
 
     Raises:
         TypeError, ValueError: parts that do not fit together, before any work.
+        MemoryError: it would need more memory than there is, likewise.
 
     Example:
         >>> from rlra_torch.iterations import HALS, Alternating
@@ -139,22 +142,32 @@ def solve(
         begin -= progress.history[-1].seconds
     else:
         progress = _first(iteration, problem, factors, tol, begin)
-    stop = _announce(progress, callbacks)
+    stop, part = _announce(progress, callbacks), None
     while not stop and progress.history[-1].iteration < max_iter and not bool(progress.done.all()):
         count = min(check_every, max_iter - progress.history[-1].iteration)
-        state = deque(_run(iteration, problem, progress, count), maxlen=1).pop()
-        following = _measured(progress, problem, state, count, tol, begin)
-        if not bool(following.history[-1].objective.isfinite().all()):
+        part = running(iteration, problem, progress.state.factors, progress.done, part)
+        if part is None:
+            state = deque(_run(iteration, problem, progress, count), maxlen=1).pop()
+            following = _measured(progress, problem, state, count, tol, begin)
+        else:
+            following = _advanced(iteration, part, progress, count, tol, begin)
+        lost = ~following.history[-1].objective.isfinite() & ~progress.done.cpu()
+        if bool(lost.any()):
+            several = f" of {int(lost.sum())} of {lost.numel()} problems" if lost.ndim else ""
             warnings.warn(
-                f"the objective is not finite after {following.history[-1].iteration} iterations; "
-                "the factors of the check before are returned: scale the start, or begin with MU",
+                f"the objective{several} is not finite after {following.history[-1].iteration} "
+                "iterations; the factors of the check before are returned: scale the start, or "
+                "begin with MU",
                 RuntimeWarning,
                 stacklevel=3,
             )
-            break
+            if bool(lost.all()):
+                break
+            following = _without(progress, following, lost)
         progress = following
         stop = _announce(progress, callbacks)
-    return Solution(progress.state.factors, progress.done, progress.n_iter, progress.history)
+    met = (progress.history[-1].kkt <= tol).to(progress.done.device)
+    return Solution(progress.state.factors, progress.done & met, progress.n_iter, progress.history)
 
 
 def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int) -> Iterator[State]:
@@ -167,6 +180,40 @@ def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int)
         _, new = iterates((iteration,), problem, state)
         state = _frozen(progress.done, state, new)
         yield state
+
+
+def _advanced(
+    iteration: Iteration, part: Running, progress: Progress, count: int, tol: float, begin: float
+) -> Progress:
+    """As `_run` and `_measured`, on those problems alone that are not done."""
+    before, last = part.gather(progress.state), progress.history[-1]
+    after = deque(iterates(repeat(iteration, count), part.problem, before), maxlen=1).pop()
+    values = part.problem.measure(after.factors)
+    met = progress.done.index_put(part.where, (values[1] <= tol) & (tol > 0))
+    where = tuple(index.cpu() for index in part.where)
+    objective, kkt = (
+        old.index_put(where, new.cpu())
+        for old, new in zip((last.objective, last.kkt), values, strict=True)
+    )
+    state = part.scatter(progress.state, before, after)
+    n_iter = torch.where(progress.done, progress.n_iter, progress.n_iter + count)
+    record = Record(last.iteration + count, time.perf_counter() - begin, objective, kkt)
+    return Progress(state, met, n_iter, (*progress.history, record))
+
+
+def _without(before: Progress, after: Progress, lost: Tensor) -> Progress:
+    """The progress with the problems that are lost frozen where they were."""
+    old, new, here = before.history[-1], after.history[-1], lost.to(after.done.device)
+    record = new._replace(
+        objective=torch.where(lost, old.objective, new.objective),
+        kkt=torch.where(lost, old.kkt, new.kkt),
+    )
+    return Progress(
+        _frozen(here, before.state, after.state),
+        after.done | here,
+        torch.where(here, before.n_iter, after.n_iter),
+        (*after.history[:-1], record),
+    )
 
 
 def _first(
@@ -228,6 +275,7 @@ def _check_parts(iteration: Iteration, problem: Problem, start: Factors | Progre
         fresh = iteration.init(factors, problem).memory
         if _outline(fresh) != _outline(start.state.memory):
             raise ValueError("the progress is of another iteration; resume with the same one")
+    check_memory(iteration, problem, factors)
     return factors
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
     from .problem import Problem
+    from .rank import RankSelection, select_rank
     from .solvers import solve
     from .unrolled import Unrolled
 
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "estimators": ("Factorization", "Regression", "cp", "factorize", "nmf", "nnkl", "nnls"),
     "problem": ("Problem",),
+    "rank": ("RankSelection", "select_rank"),
     "solvers": ("solve",),
     "unrolled": ("Unrolled",),
 }
@@ -30,6 +32,7 @@ _HOMES = {
 __all__ = [
     "Factorization",
     "Problem",
+    "RankSelection",
     "Regression",
     "Unrolled",
     "__version__",
@@ -38,6 +41,7 @@ __all__ = [
     "nmf",
     "nnkl",
     "nnls",
+    "select_rank",
     "solve",
 ]
 

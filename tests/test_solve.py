@@ -1,5 +1,6 @@
 """The one loop: freezing, stopping, callbacks, resuming, and what it reports."""
 
+import importlib
 import math
 from dataclasses import replace
 
@@ -9,11 +10,11 @@ from conformance import close, run
 from zoo import ITERATIONS, example, uniform
 
 from rlra_torch import cp, nmf
-from rlra_torch.iterations import FISTA, HALS, MU, Alternating, Iteration, State
+from rlra_torch.iterations import FISTA, HALS, MSOM, MU, Alternating, Iteration, State
 from rlra_torch.losses import Frobenius, KullbackLeibler
 from rlra_torch.models import NMF
 from rlra_torch.problem import Problem
-from rlra_torch.regularizers import NonNegative
+from rlra_torch.regularizers import NonNegative, Support
 from rlra_torch.solvers import (
     Checkpoint,
     EarlyStop,
@@ -22,6 +23,7 @@ from rlra_torch.solvers import (
     load_checkpoint,
     solve,
 )
+from rlra_torch.solvers.running import running
 
 every_iteration = pytest.mark.parametrize("name", ITERATIONS)
 
@@ -111,6 +113,78 @@ def test_each_problem_of_a_batch_stops_on_its_own(name, generator):
         for x, y in zip(single.factors, fit.factors, strict=True):
             close(x, y[i], 1e-7)
     assert len({int(n) for n in fit.n_iter}) > 1
+
+
+@every_iteration
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_batch_shrinks_as_its_problems_finish(name, weighted, generator, monkeypatch):
+    """The same solve, problem by problem, and what is done is never computed again."""
+    iteration, loss = made(name)
+    problem, start = example(generator, loss=loss, batch=(2, 3))
+    y, exact = problem.y.clone(), problem.model(start)
+    for i, j in ((0, 0), (0, 2), (1, 1)):  # these begin at their solution
+        y[i, j] = exact[i, j]
+    weights = uniform(generator, *y.shape, low=0.1) if weighted else None
+    problem = replace(problem, y=y, weights=weights)
+    settings = {"max_iter": 9, "tol": 1e-9, "check_every": 3}
+    sizes, seen = [], []
+    keep = Problem.kkt
+
+    def counted(self, factors):
+        sizes.append(self.batch_shape.numel())
+        return keep(self, factors)
+
+    monkeypatch.setattr(Problem, "kkt", counted)
+    fit = solve(iteration, problem, start, callbacks=[seen.append], **settings)
+    # Gains by convolution have three dimensions, as if they could differ between problems.
+    assert sizes[0] == 6 and max(sizes[1:]) == (6 if "convolutions" in name else 3)
+    monkeypatch.setattr(importlib.import_module(solve.__module__), "running", lambda *parts: None)
+    whole = solve(iteration, problem, start, **settings)
+    assert torch.equal(fit.n_iter, whole.n_iter) and torch.equal(fit.converged, whole.converged)
+    for ours, theirs in zip(fit.factors, whole.factors, strict=True):
+        close(ours, theirs, 1e-10)
+    for ours, theirs in zip(fit.history, whole.history, strict=True):
+        close(ours.objective, theirs.objective, 1e-10)
+        close(ours.kkt, theirs.kkt, 1e-7)
+    for progress in seen:
+        assert progress.done.shape == (2, 3)
+        same_shapes = zip(progress.state.factors, start, strict=True)
+        assert all(x.shape == old.shape for x, old in same_shapes)
+
+
+def test_what_differs_between_problems_shrinks_with_them(generator):
+    """Penalties, known zeros; and data that all share is not copied."""
+    problem, start = example(generator, batch=(4,))
+    weight = torch.tensor([0.0, 0.1, 0.2, 0.3], dtype=torch.float64)[:, None, None]
+    mask = uniform(generator, 4, 5, 3) < 0.8
+    regs = (Support(mask, NonNegative(ridge=0.1)), NonNegative(l1=weight))
+    problem = replace(problem, y=problem.y[:1].expand(4, 5, 4), regs=regs)
+    done = torch.tensor([True, False, True, False])
+    part = running(Alternating(HALS()), problem, start, done, None)
+    assert part is not None and part.problem.y.stride() == problem.y.stride()
+    assert part.problem.y.data_ptr() == problem.y.data_ptr()
+    assert torch.equal(part.problem.regs[0].mask, mask[[1, 3]])
+    assert torch.equal(part.problem.regs[1].l1, weight[[1, 3]])
+    assert part.problem.regs[0].reg.ridge is regs[0].reg.ridge
+    assert regs[1].l1.shape == (4, 1, 1), "the problem itself stays as it is"
+    for k, i in enumerate((1, 3)):
+        alone = running(Alternating(HALS()), problem, start, torch.arange(4) != i, None)
+        some = tuple(x[[i]] for x in start)
+        assert torch.equal(alone.problem.kkt(some)[0], part.problem.kkt(part.gather(start))[k])
+    assert running(Alternating(HALS()), problem, start, done, part) is part
+    assert running(Alternating(HALS()), problem, start, done & False, part) is None
+
+
+def test_a_batch_stays_whole_where_it_cannot_be_parted(generator):
+    problem, (w, h) = example(generator, batch=(4,))
+    done = torch.tensor([True, False, True, True])
+    assert running(Alternating(MSOM()), problem, (w, h), done, None) is not None
+    steps = torch.full((4, 1, 1), 1.5, dtype=torch.float64)
+    assert running(Alternating(MSOM(steps)), problem, (w, h), done, None) is None
+    shared = replace(problem, free=(1,))
+    assert running(Alternating(MSOM()), shared, (w[0], h), done, None) is None
+    few = torch.tensor([True, False, False, False])
+    assert running(Alternating(MSOM()), problem, (w, h), few, None) is None
 
 
 def test_frozen_factors_stay(generator):
@@ -264,6 +338,38 @@ def test_an_objective_that_is_not_finite(generator):
     assert caught[0].filename == __file__, "the warning points to who called"
     assert same_bits(fit.factors, start) and fit.n_iter == 4
     assert fit.objective.isfinite() and not fit.converged
+
+
+class ExplodesInPlaces(Iteration):
+    """MU, but one problem of a batch becomes infinite after some steps."""
+
+    def __init__(self, which, after):
+        super().__init__()
+        self.which, self.after, self.inner = which, after, Alternating(MU())
+
+    def init(self, factors, problem):
+        return State(factors, (torch.zeros(problem.batch_shape),))
+
+    def forward(self, state, problem):
+        factors = self.inner(self.inner.init(state.factors, problem), problem).factors
+        count = state.memory[0] + 1
+        lost = (torch.arange(len(count)) == self.which) & (count > self.after)
+        w = torch.where(lost[:, None, None], torch.inf, factors[0])
+        return State((w, factors[1]), (count,))
+
+
+def test_one_lost_problem_does_not_stop_the_others(generator):
+    problem, start = example(generator, batch=(4,))
+    settings = {"max_iter": 12, "tol": 1e-9, "check_every": 3}
+    with pytest.warns(RuntimeWarning, match="objective of 1 of 4 problems is not") as caught:
+        fit = solve(ExplodesInPlaces(2, 4), problem, start, **settings)
+    assert len(caught) == 1
+    assert fit.n_iter.tolist() == [12, 12, 3, 12] and not fit.converged.any()
+    assert fit.objective.isfinite().all() and fit.kkt.isfinite().all()
+    whole = solve(Alternating(MU()), problem, start, **settings)
+    early = solve(Alternating(MU()), problem, start, max_iter=3, tol=0)
+    for x, y, z in zip(fit.factors, whole.factors, early.factors, strict=True):
+        assert torch.equal(x[[0, 1, 3]], y[[0, 1, 3]]) and torch.equal(x[2], z[2])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The command line: ``rlra unmix``, and ``rlra train``, ``rlra test`` and ``rlra predict``.
+"""The command line: ``rlra unmix``, ``rlra rank``, ``rlra train``, ``rlra test``, ``rlra predict``.
 
 A subcommand is two functions, one that adds its parser and one that runs it, and an entry in
 ``COMMANDS``. What is heavy to import is imported by the function that runs.
@@ -16,6 +16,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from .networks import add_predict, add_test, add_train
+from .rank import add_rank
 from .unmix import add_unmix
 
 
@@ -42,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stop:
         reason = str(stop) or "interrupted; files are written at the end only, all together"
         return _fail(reason, status=130)
-    except MemoryError:
-        return _fail("there is not enough memory for this data at this rank")
+    except MemoryError as error:
+        return _fail(str(error) or "there is not enough memory for this data at this rank")
     except OSError as error:
         reason = f"'{error.filename}': {error.strerror}" if error.filename else str(error)
         return _fail(reason)
@@ -112,4 +113,4 @@ def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401
     _fail(f"warning: {message}")
 
 
-COMMANDS = (add_unmix, add_train, add_test, add_predict)
+COMMANDS = (add_unmix, add_rank, add_train, add_test, add_predict)

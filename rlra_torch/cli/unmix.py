@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    import torch
+from .options import add_loss, add_machine, add_seed, add_stopping, count, device_named
 
+if TYPE_CHECKING:
     from ..applications import Unmixing
     from ..solvers import ProgressBar
 
@@ -46,11 +45,11 @@ def add_unmix(commands: Any) -> None:  # noqa: ANN401
         "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
     )
     _add_fit(parser.add_argument_group("fit"))
-    _add_machine(parser.add_argument_group("machine and messages"))
+    add_machine(parser.add_argument_group("machine and messages"))
 
 
 def _add_fit(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--rank", required=True, type=_count, help="number of components")
+    group.add_argument("--rank", required=True, type=count, help="number of components")
     group.add_argument(
         "--method",
         nargs="+",
@@ -58,52 +57,22 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         help="among hals, msom, mu, fista, pg, active_set, als, burg, newton "
         "(default: hals msom mu for frobenius, msom mu for other losses)",
     )
-    group.add_argument(
-        "--loss",
-        type=_loss,
-        default="frobenius",
-        help="frobenius, kl, is, or the number beta of a beta-divergence (default: frobenius)",
-    )
+    add_loss(group)
     group.add_argument(
         "--init",
         default="nndsvda",
         metavar="NAME",
         help="random, nndsvd, nndsvda, nndsvdar or spa (default: nndsvda)",
     )
-    group.add_argument(
-        "--max-iter", type=_count, default=500, metavar="N", help="default: %(default)s"
-    )
-    group.add_argument(
-        "--tol",
-        type=float,
-        default=1e-5,
-        metavar="X",
-        help="on the scale-free KKT residual (default: %(default)s)",
-    )
+    add_stopping(group, max_iter=500, tol=1e-5)
     group.add_argument(
         "--check-every",
-        type=_count,
+        type=count,
         default=10,
         metavar="N",
         help="iterations between two checks (default: %(default)s)",
     )
-    group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of random starts (default: %(default)s)"
-    )
-
-
-def _add_machine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    group.add_argument(
-        "--dtype",
-        choices=("float32", "float64"),
-        default="float32",
-        help="float32 (default) or float64",
-        metavar="TYPE",
-    )
-    said = group.add_mutually_exclusive_group()
-    said.add_argument("--json", action="store_true", help="print the results as JSON")
-    said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+    add_seed(group)
 
 
 def _run_unmix(arguments: argparse.Namespace) -> None:
@@ -117,7 +86,7 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
     from ..solvers import ProgressBar
 
     check_writable(arguments.out, FILES)
-    device = _device(arguments.device)
+    device = device_named(arguments.device)
     dtype = getattr(torch, arguments.dtype)
     image = load_image(arguments.data, arguments.variable, arguments.clip_negative, dtype)
     bars: list[ProgressBar] = []
@@ -180,30 +149,3 @@ def _print_table(result: Unmixing) -> None:
             "yes" if row["converged"] else "no",
         )
     Console().print(table)
-
-
-def _device(name: str) -> torch.device:
-    import torch
-
-    try:
-        device = torch.device(name)
-        # Reading a value back: a device may be known by name and still hold no data.
-        torch.zeros(1, device=device).item()
-    except (AssertionError, NotImplementedError, RuntimeError):
-        raise ValueError(
-            f"device {name!r} cannot be used on this machine; leave --device out for the CPU"
-        ) from None
-    return device
-
-
-def _count(text: str) -> int:
-    if not re.fullmatch("[0-9]+", text) or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needs an integer of at least 1, got {text}")
-    return int(text)
-
-
-def _loss(text: str) -> str | float:
-    try:
-        return float(text)
-    except ValueError:
-        return text

@@ -136,7 +136,7 @@ class RankSelection:
         >>> from rlra_torch.rank import select_rank
         >>> Y = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 21.0))
         >>> Y *= np.random.default_rng(0).uniform(0.8, 1.2, Y.shape)
-        >>> selection = select_rank(Y, [1, 2], folds=3, replicates=2)
+        >>> selection = select_rank(Y, [1, 2], "kl", folds=3, replicates=2, max_iter=40)
         >>> selection.one_standard_error
         1
     """
@@ -193,7 +193,7 @@ class RankSelection:
             >>> from rlra_torch.rank import select_rank
             >>> Y = np.outer(np.arange(1.0, 31.0), np.arange(1.0, 21.0))
             >>> Y *= np.random.default_rng(0).uniform(0.8, 1.2, Y.shape)
-            >>> text = select_rank(Y, [1, 2], folds=3, replicates=2).summary()
+            >>> text = select_rank(Y, [1, 2], "kl", folds=3, replicates=2, max_iter=40).summary()
             >>> max(len(line) for line in text.splitlines()) <= 80
             True
         """

@@ -93,10 +93,9 @@ def select_rank(
         | factorization (2004)
 
     Example:
-        >>> generator = torch.Generator().manual_seed(0)
-        >>> Y = torch.rand(30, 2, generator=generator) @ torch.rand(2, 20, generator=generator)
-        >>> Y = Y + 0.05 * torch.rand(30, 20, generator=generator)
-        >>> select_rank(Y, range(1, 5)).one_standard_error
+        >>> rng = np.random.default_rng(0)
+        >>> Y = rng.random((30, 2)) @ rng.random((2, 20)) + 0.05 * rng.random((30, 20))
+        >>> select_rank(Y, range(1, 4), "kl", folds=3, replicates=2).one_standard_error
         2
     """
     y, _ = to_tensor(Y, "Y")

@@ -1,0 +1,93 @@
+"""Options that several commands share, and what their words mean."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def add_loss(group: argparse._ArgumentGroup) -> None:
+    """Add ``--loss``."""
+    group.add_argument(
+        "--loss",
+        type=_loss,
+        default="frobenius",
+        help="frobenius, kl, is, or the number beta of a beta-divergence (default: frobenius)",
+    )
+
+
+def add_stopping(group: argparse._ArgumentGroup, max_iter: int, tol: float) -> None:
+    """Add ``--max-iter`` and ``--tol``."""
+    group.add_argument(
+        "--max-iter", type=count, default=max_iter, metavar="N", help="default: %(default)s"
+    )
+    group.add_argument(
+        "--tol",
+        type=float,
+        default=tol,
+        metavar="X",
+        help="on the scale-free KKT residual (default: %(default)s)",
+    )
+
+
+def add_seed(group: argparse._ArgumentGroup) -> None:
+    """Add ``--seed``."""
+    group.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of random starts (default: %(default)s)"
+    )
+
+
+def add_machine(group: argparse._ArgumentGroup) -> None:
+    """Add where and how exactly to compute, and what to print."""
+    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+    group.add_argument(
+        "--dtype",
+        choices=("float32", "float64"),
+        default="float32",
+        help="float32 (default) or float64",
+        metavar="TYPE",
+    )
+    said = group.add_mutually_exclusive_group()
+    said.add_argument("--json", action="store_true", help="print the results as JSON")
+    said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+
+
+def device_named(name: str) -> torch.device:
+    """The device of this name.
+
+    Raises:
+        ValueError: it cannot be used.
+    """
+    import torch
+
+    try:
+        device = torch.device(name)
+        # Reading a value back: a device may be known by name and still hold no data.
+        torch.zeros(1, device=device).item()
+    except (AssertionError, NotImplementedError, RuntimeError):
+        raise ValueError(
+            f"device {name!r} cannot be used on this machine; leave --device out for the CPU"
+        ) from None
+    return device
+
+
+def count(text: str) -> int:
+    """An integer of at least 1.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not one.
+    """
+    if not re.fullmatch("[0-9]+", text) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needs an integer of at least 1, got {text}")
+    return int(text)
+
+
+def _loss(text: str) -> str | float:
+    try:
+        return float(text)
+    except ValueError:
+        return text

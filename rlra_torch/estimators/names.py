@@ -16,15 +16,18 @@ from ..iterations import (
     HALS,
     MSOM,
     MU,
+    AcceleratedMU,
     ActiveSet,
     Alternating,
     BlockIteration,
     BurgMirrorDescent,
+    CoordinateNewton,
     Counted,
     Iteration,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
+    ScalarNewton,
 )
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
@@ -38,13 +41,16 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "active_set": ActiveSet,
     "als": ProjectedLeastSquares,
+    "amu": AcceleratedMU,
     "burg": BurgMirrorDescent,
+    "ccd": CoordinateNewton,
     "fista": FISTA,
     "hals": HALS,
     "msom": MSOM,
     "mu": MU,
     "newton": ProjectedNewton,
     "pg": ProjectedGradient,
+    "sn": ScalarNewton,
 }
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
 TENSOR_STARTS = ("random", "svd")

@@ -40,7 +40,7 @@ class MU(BlockIteration):
         tensor([[1., 2.]])
     """
 
-    nonnegative = True
+    nonnegative, multiplicative = True, True
 
     def __init__(self, floor: float | None = None) -> None:
         super().__init__()
@@ -51,12 +51,22 @@ class MU(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
+        return self.updated(x, block, reg)[0], memory
+
+    def updated(self, x: Tensor, block: Block, reg: Regularizer) -> tuple[Tensor, Tensor, Tensor]:
+        """The step, and the two parts of the gradient that it was made of.
+
+        Args:
+            x: (*, batch, rows, rank).
+            block: the subproblem.
+            reg: the regularizer.
+        """
         positive, negative = block.split(x)
         l1, l2, lower, upper = reg.split(x)
         x_new = block.loss.majorized(x, positive, negative, l1, l2)
         floor = torch.finfo(x.dtype).eps if self.floor is None else self.floor
         least = floor * x.detach().amax((-2, -1), keepdim=True)
-        return torch.maximum(x_new, least).clamp(lower, upper), memory
+        return torch.maximum(x_new, least).clamp(lower, upper), positive, negative
 
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)

@@ -16,16 +16,19 @@ from ..iterations import (
     HALS,
     MSOM,
     MU,
+    AcceleratedMU,
     ActiveSet,
     Alternating,
     BlockIteration,
     BurgMirrorDescent,
+    CoordinateNewton,
     Counted,
     Iteration,
     JointMM,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
+    ScalarNewton,
 )
 from ..kernels.sampled import with_values
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
@@ -40,13 +43,16 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "active_set": ActiveSet,
     "als": ProjectedLeastSquares,
+    "amu": AcceleratedMU,
     "burg": BurgMirrorDescent,
+    "ccd": CoordinateNewton,
     "fista": FISTA,
     "hals": HALS,
     "msom": MSOM,
     "mu": MU,
     "newton": ProjectedNewton,
     "pg": ProjectedGradient,
+    "sn": ScalarNewton,
 }
 WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {"joint": JointMM}
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")

@@ -1,10 +1,12 @@
 """Iterations: torch modules that improve a state and do nothing else."""
 
+from .accelerated import AcceleratedMU
 from .active_set import ActiveSet
 from .alternating import Alternating, Counted
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
+from .coordinate import CoordinateNewton, ScalarNewton
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
@@ -12,9 +14,11 @@ from .hals import HALS
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
+from .marginals import Marginals
 from .mu import MU
 from .newton import ProjectedNewton
 from .projected_ls import ProjectedLeastSquares
+from .safeguarded import Safeguarded
 from .som import MSOM, SOM
 
 __all__ = [
@@ -24,10 +28,12 @@ __all__ = [
     "MSOM",
     "MU",
     "SOM",
+    "AcceleratedMU",
     "ActiveSet",
     "Alternating",
     "BlockIteration",
     "BurgMirrorDescent",
+    "CoordinateNewton",
     "Counted",
     "Extrapolated",
     "Gain",
@@ -35,11 +41,14 @@ __all__ = [
     "Inertial",
     "Iteration",
     "JointMM",
+    "Marginals",
     "ProjectedGradient",
     "ProjectedLeastSquares",
     "ProjectedNewton",
     "Regularized",
     "Repeat",
+    "Safeguarded",
+    "ScalarNewton",
     "State",
     "iterates",
     "require_iteration",

@@ -41,7 +41,7 @@ class BurgMirrorDescent(BlockIteration):
         tensor([[2.]])
     """
 
-    nonnegative = True
+    nonnegative, multiplicative = True, True
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer

@@ -42,7 +42,7 @@ class MU(BlockIteration):
         tensor([[1., 2.]])
     """
 
-    nonnegative = True
+    nonnegative, multiplicative = True, True
 
     def __init__(self, floor: float | None = None) -> None:
         super().__init__()
@@ -51,8 +51,18 @@ class MU(BlockIteration):
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
+        return self.updated(x, block, reg)[0], memory
+
+    def updated(self, x: Tensor, block: Block, reg: Regularizer) -> tuple[Tensor, Tensor, Tensor]:
+        """The step, and the two parts of the gradient that it was made of.
+
+        Args:
+            x: (*, batch, rows, rank).
+            block: the subproblem.
+            reg: the regularizer.
+        """
         parts = block.split(x)
-        return multiplied(x, parts, block.loss, reg, self.floor), memory
+        return multiplied(x, parts, block.loss, reg, self.floor), *parts
 
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)

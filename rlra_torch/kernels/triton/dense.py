@@ -113,7 +113,9 @@ def divergence_sum(
     return _launch((y, w, h, weights), beta, Wanted(value=True))[2]
 
 
-def panels_of(shape: tuple[int, int, int, int], tile: Tile, wanted: Wanted, programs: int) -> Panels:
+def panels_of(
+    shape: tuple[int, int, int, int], tile: Tile, wanted: Wanted, programs: int
+) -> Panels:
     """A partition of ``Y`` that keeps ``programs`` busy while the partial sums stay small.
 
     Without parts in ``H`` a panel is one tile high, so the parts in ``W`` need no second pass over
@@ -132,7 +134,9 @@ def panels_of(shape: tuple[int, int, int, int], tile: Tile, wanted: Wanted, prog
     spare = max(m * n // 16, 2**20 // problems)
     along_m = tiles_m
     if wanted.in_h:
-        along_m = min(tiles_m, round((wish * tiles_m / max(1, tiles_n)) ** 0.5), spare // (n * rank or 1))
+        along_m = min(
+            tiles_m, round((wish * tiles_m / max(1, tiles_n)) ** 0.5), spare // (n * rank or 1)
+        )
     along_m = max(1, along_m)
     along_n = max(1, min(tiles_n, cdiv(wish, along_m), spare // (m * rank or 1)))
     rows, columns = max(1, cdiv(tiles_m, along_m)), max(1, cdiv(tiles_n, along_n))
@@ -179,9 +183,15 @@ def _shapes(
 ) -> tuple[torch.Size, tuple[int, int, int]]:
     """The leading dimensions, and ``m, n, r``."""
     (m, rank), (n, other) = w.shape[-2:], h.shape[-2:]
-    if y.shape[-2:] != (m, n) or rank != other or (weights is not None and weights.shape != y.shape):
+    if (
+        y.shape[-2:] != (m, n)
+        or rank != other
+        or (weights is not None and weights.shape != y.shape)
+    ):
         shapes = ", ".join(str(tuple(x.shape)) for x in (y, w, h, weights) if x is not None)
-        raise ValueError(f"y (*, m, n), w (*, m, r), h (*, n, r) and weights like y do not fit: {shapes}")
+        raise ValueError(
+            f"y (*, m, n), w (*, m, r), h (*, n, r) and weights like y do not fit: {shapes}"
+        )
     if rank > MAX_RANK:
         raise ValueError(f"the fused kernels hold ranks up to {MAX_RANK}, got {rank}")
     return torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2]), (m, n, rank)

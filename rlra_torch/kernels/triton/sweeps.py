@@ -82,7 +82,9 @@ def fused_sweeps(
         return out
     x, cross = planes(x, batch), planes(cross, batch)
     grams = planes(gram.flatten(-2) if own else gram, batch)
-    grams = grams if grams.stride(-1) == 1 and (own or grams.stride(-2) == rank) else grams.contiguous()
+    grams = (
+        grams if grams.stride(-1) == 1 and (own or grams.stride(-2) == rank) else grams.contiguous()
+    )
     block = block_of(rank, x.dtype, own, len(x) * rows // (4 * processors(x)))
     blocks = cdiv(rows, block.rows)
     with on_device_of(x):

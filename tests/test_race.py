@@ -176,7 +176,7 @@ class TestClockwork:
         wrong = Setting(Data(np.full_like(Y, np.nan)), "frobenius", 3, "cpu", 1)
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         (track,) = race(wrong, ["scikit-learn MU"], [start(DENSE, 3, 0)], 0.05)
-        assert track.failure == "ValueError: Input X contains NaN." and not track.runs
+        assert "contains NaN" in track.failure and not track.runs
         (step,) = steps(wrong, ["scikit-learn MU"], start(DENSE, 3, 0), 1, 2)
         assert step.failure == track.failure
 

@@ -132,6 +132,10 @@ class TestRace:
         figure = drawn(plots.race({"a": [Row(1, 1, 3.0, 0.0), Row(2, 2, float("nan"), 1.0)]}, 3.0))
         assert np.isnan(figure.axes[0].get_lines()[0].get_ydata()).all()
 
+    def test_residuals_that_went_astray_leave_the_others_readable(self):
+        rows = [Row(i, i, 4.0, 10.0 ** (8 - 3 * i)) for i in range(1, 5)]
+        assert plots.race({"a": rows}, 3.0).axes[1].get_ylim()[1] == 10
+
     def test_refuses_what_cannot_be_drawn(self):
         with pytest.raises(ValueError, match="nothing to draw$"):
             plots.race({}, 1.0)

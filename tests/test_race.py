@@ -173,12 +173,12 @@ class TestClockwork:
 
     @pytest.mark.slow
     def test_what_fails_does_not_stop_the_others(self):
-        wrong = Setting(Data(Y - Y.max() / 2), "frobenius", 3, "cpu", 1)
+        wrong = Setting(Data(np.full_like(Y, np.nan)), "frobenius", 3, "cpu", 1)
         pytest.importorskip("sklearn", reason="scikit-learn is not installed")
         (track,) = race(wrong, ["scikit-learn MU"], [start(DENSE, 3, 0)], 0.05)
-        assert track.failure.startswith("ValueError: Negative values") and not track.runs
+        assert "contains NaN" in track.failure and not track.runs
         (step,) = steps(wrong, ["scikit-learn MU"], start(DENSE, 3, 0), 1, 2)
-        assert "Negative values" in step.failure
+        assert step.failure == track.failure
 
 
 def tracks():

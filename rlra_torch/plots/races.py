@@ -35,7 +35,7 @@ def race(
 
     Left ``(objective - best) / |best|``, right the KKT residual, against seconds, all axes
     logarithmic. What such an axis cannot show (the start at 0 seconds, the best point itself) is
-    left out.
+    left out, and so are residuals above 10.
 
     Args:
         curves: What was measured of each method, under its name.
@@ -77,6 +77,8 @@ def race(
     for axes in (left, right):
         axes.set_xscale("log")
         axes.set_yscale("log")
+    # A residual far above 1 says only that something vanished; the others must stay readable.
+    right.set_ylim(top=min(10.0, right.get_ylim()[1]))
     if within is not None:
         left.axhline(within, color="0.35", linewidth=1.2, linestyle=(0, (6, 3)))
         # Beside the axes, where no curve can cross it.

@@ -79,9 +79,9 @@ def _race(key: str, setting: Setting, options: argparse.Namespace) -> str:
     save(report.race_plot(tracks, bests, title), options.out / f"race-{mark}.png")
     (options.out / f"race-{mark}.json").write_text(report.archive(tracks, bests))
     values = ", ".join(f"{best:.6g}" for best in bests)
-    effort = f"Medians over {rounds} starts, {seconds:g} s for each run."
+    effort = f"Medians over {rounds} start{'s' * (rounds > 1)}, {seconds:g} s for each run."
     table = report.race_table(tracks, bests, absent)
-    return f"{textwrap.fill(f'{effort} Best known objectives {values}.', 80)}\n\n{table}"
+    return f"{textwrap.fill(f'{effort} Best known: {values}.', 80)}\n\n{table}"
 
 
 def _step(setting: Setting, options: argparse.Namespace) -> str:

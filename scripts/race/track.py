@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import resource
 import sys
@@ -77,19 +79,22 @@ def work(pipe: Connection, name: str, setting: Setting) -> None:
 
 
 def _serve(pipe: Connection, method: Method, native: Any, device: str, run: Run) -> None:
-    before, begin = _mark(device), now(device)
+    before, memory = _mark(device), 0.0
+    begin = now(device)
     racer = method.begin(native, run.start)
     spent, done = now(device) - begin, 0
     for count in run.counts:
         begin = now(device)
         racer.advance(count)
         spent, done = spent + now(device) - begin, done + count
+        memory = max(memory, _peak(device) - before)
         pipe.send(Point(done, spent, racer.factors()))
         # Whoever judges the factors has the machine to itself, and so has the next piece.
         pipe.recv()
+        _reset(device)
         if spent >= run.seconds:
             break
-    pipe.send(_since(before, device))
+    pipe.send(memory)
 
 
 def now(device: str) -> float:
@@ -100,30 +105,30 @@ def now(device: str) -> float:
 
 def _mark(device: str) -> float:
     """Begin to measure memory: what there is now, in MB."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        # What was freed must be given back, or it would serve the run unseen.
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    _reset(device)
+    return _peak(device)
+
+
+def _reset(device: str) -> None:
+    """Forget the peak so far, where the system can."""
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated() / 1e6
+        return
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-        return _status("VmRSS")
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if _mac() else 1e3)
 
 
-def _since(before: float, device: str) -> float:
-    """The most there was since, beyond it."""
+def _peak(device: str) -> float:
+    """The most memory since, in MB."""
     if device != "cpu":
-        return torch.cuda.max_memory_allocated() / 1e6 - before
+        return torch.cuda.max_memory_allocated() / 1e6
     with contextlib.suppress(OSError):
-        return _status("VmHWM") - before
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if _mac() else 1e3) - before
-
-
-def _status(key: str) -> float:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(key):
-            return int(line.split()[1]) * 1024 / 1e6
-    raise OSError(f"no {key}")
-
-
-def _mac() -> bool:
-    return sys.platform == "darwin"
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM"):
+                return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -46,7 +46,7 @@ def explicit_zeros(generator):
 
 
 def weighted(generator):
-    y, weights = counts(generator), torch.where(uniform(generator, *SHAPE) < 0.7, 1.0, 0.3)
+    y, weights = counts(generator), 0.3 + 0.7 * (uniform(generator, *SHAPE) < 0.7).double()
     weights[1, :3] = 0
     return Sparse.of(y.to_sparse_csc(), weights), y, weights
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..functional.divergences import beta_divergence, prediction_floor
+from . import triton
 
 TILE = 2**19
 """Entries of a tile: two megabytes in single precision, which a cache holds."""
@@ -92,11 +93,56 @@ Found = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 def _beta_products(
     y: Tensor, w: Tensor, h: Tensor, weights: Tensor | None, beta: float, wanted: list[bool]
 ) -> Found:
+    return _on_tiles(y, w, h, weights, beta, wanted)
+
+
+@_beta_products.register_kernel("cuda")
+def _(
+    y: Tensor, w: Tensor, h: Tensor, weights: Tensor | None, beta: float, wanted: list[bool]
+) -> Found:
+    if not triton.available() or w.shape[-1] > triton.MAX_RANK:
+        return _on_tiles(y, w, h, weights, beta, wanted)
+    from .triton import dense
+
+    value, pw, ph, nw, nh = wanted
+    none = w.new_zeros(0)
+    if not (pw or nw or ph or nh):
+        return dense.divergence_sum(y, w, h, beta, weights).to(w.dtype), none, none, none, none
+    if not value and not (ph or nh):
+        positive, negative = dense.factor_parts(y, w, h, beta, weights)
+        return none, _or_sums(pw, positive, w, h), none, negative, none
+    if not value and not (pw or nw):
+        turned = None if weights is None else weights.mT
+        positive, negative = dense.factor_parts(y.mT, h, w, beta, turned)
+        return none, none, _or_sums(ph, positive, h, w), none, negative
+    found = dense.joint_parts(y, w, h, beta, weights)
+    return (
+        found.value.to(w.dtype),
+        _or_sums(pw, found.positive_w, w, h),
+        _or_sums(ph, found.positive_h, h, w),
+        found.negative_w,
+        found.negative_h,
+    )
+
+
+def _or_sums(want: bool, positive: Tensor | None, x: Tensor, other: Tensor) -> Tensor:
+    """The positive part, which the kernels leave out where it is the sum of the other factor."""
+    if not want:
+        return x.new_zeros(0)
+    if positive is not None:
+        return positive
+    lead = torch.broadcast_shapes(x.shape[:-2], other.shape[:-2])
+    return other.sum(-2, keepdim=True).expand(*lead, *x.shape[-2:]).clone()
+
+
+def _on_tiles(
+    y: Tensor, w: Tensor, h: Tensor, weights: Tensor | None, beta: float, wanted: list[bool]
+) -> Found:
     if y.stride(-1) > y.stride(-2):
         # Stored by columns: the same problem, turned.
         turned = None if weights is None else weights.mT
         swapped = [wanted[i] for i in (0, 2, 1, 4, 3)]
-        v, ph, pw, nh, nw = _beta_products(y.mT, h, w, turned, beta, swapped)
+        v, ph, pw, nh, nw = _on_tiles(y.mT, h, w, turned, beta, swapped)
         return v, pw, ph, nw, nh
     lead = torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     out = _empty(y, w, h, wanted)

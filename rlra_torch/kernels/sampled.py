@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 
 from ..functional.divergences import prediction_floor
+from . import triton
 
 with warnings.catch_warnings():
     # torch says once that its CSR tensors are in beta.
@@ -232,16 +233,26 @@ def _times(index: list[Tensor], values: Tensor, h: Tensor) -> Tensor:
 
 @torch.library.custom_op("rlra_torch::negative", mutates_args=())
 def _negative(index: list[Tensor], y: Tensor, w: Tensor, h: Tensor, beta: float) -> Tensor:
-    def one(y: Tensor, w: Tensor, h: Tensor) -> Tensor:
-        held = _sample(index, w, h)
-        p = held.values().clamp_min_(prediction_floor(w.dtype, 2 - beta))
-        if beta == 1:
-            torch.div(y, p, out=p)
-        else:
-            p.pow_(beta - 2).mul_(y)
-        return held @ h.contiguous()
+    return _in_two_steps(index, y, w, h, beta)
 
-    return _each(one, (y, 1), (w, 2), (h, 2))
+
+@_sampled.register_kernel("cuda")
+def _(index: list[Tensor], w: Tensor, h: Tensor) -> Tensor:
+    if triton.available() and w.shape[-1] <= triton.MAX_RANK:
+        from .triton import sparse
+
+        return sparse.stored_predictions(sparse.Entries(index[0], index[1], None, None), w, h)
+    return _each(lambda w, h: _sample(index, w, h).values(), (w, 2), (h, 2))
+
+
+@_negative.register_kernel("cuda")
+def _(index: list[Tensor], y: Tensor, w: Tensor, h: Tensor, beta: float) -> Tensor:
+    if triton.available() and w.shape[-1] <= triton.MAX_RANK:
+        from .triton import sparse
+
+        entries = sparse.Entries(index[0], index[1], y, None)
+        return sparse.row_parts(entries, w, h, beta)[1]
+    return _in_two_steps(index, y, w, h, beta)
 
 
 @_sampled.register_fake
@@ -318,6 +329,21 @@ def _sample(index: list[Tensor], w: Tensor, h: Tensor) -> Tensor:
     if len(col):
         torch.sparse.sampled_addmm(held, w, h.mT, beta=0, out=held)
     return held
+
+
+def _in_two_steps(index: list[Tensor], y: Tensor, w: Tensor, h: Tensor, beta: float) -> Tensor:
+    """The ratio at the stored entries, then its product with the other factor."""
+
+    def one(y: Tensor, w: Tensor, h: Tensor) -> Tensor:
+        held = _sample(index, w, h)
+        p = held.values().clamp_min_(prediction_floor(w.dtype, 2 - beta))
+        if beta == 1:
+            torch.div(y, p, out=p)
+        else:
+            p.pow_(beta - 2).mul_(y)
+        return held @ h.contiguous()
+
+    return _each(one, (y, 1), (w, 2), (h, 2))
 
 
 def _turned(index: list[Tensor]) -> list[Tensor]:

@@ -14,8 +14,8 @@ class AcceleratedMU(MU):
     """MU from an extrapolated point, with momentum in the logarithm and restart by the gradient.
 
         z  = update of x by MU
-        t+ = (1 + sqrt(1 + 4 t^2)) / 2,  or t = 1 first in rows where <gradient at x, z - D z_before>
-             is positive: the momentum leads uphill
+        t  = 1 in rows where <gradient at x, z - D z_before> > 0: there the momentum leads uphill
+        t+ = (1 + sqrt(1 + 4 t^2)) / 2
         x+ = z (z / (D z_before))^((t - 1) / t+)
 
     0 is absorbing for MU, and momentum that is added to entries drives them there; momentum that

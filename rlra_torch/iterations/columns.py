@@ -36,7 +36,8 @@ def columns_of(block: DivergenceBlock, x: Tensor) -> Iterator[tuple[slice, Colum
     plain = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
     if plain and isinstance(block.model, NMF) and block.y.ndim == 2:
         turned = (block.y, block.weights) if block.n == 0 else (block.y.mT, _turned(block.weights))
-        yield from tiles(x, *turned, block.factors[1 - block.n].mT)
+        floor = prediction_floor(x.dtype, 2.0)
+        yield from tiles(x, *turned, block.factors[1 - block.n].mT, floor)
     elif _products(block):
         yield slice(None), Products(block, x)
     else:

@@ -174,9 +174,9 @@ class ScalarNewton(CoordinateDescent):
 
     References:
         | Hien, Gillis, Algorithms for nonnegative matrix factorization with the Kullback-Leibler
-        | divergence (2021), section 3.3: the damping there is that of a self-concordant function,
-        | ``f' / (f'' + k sqrt(f'') f')`` with ``k = max_j a_j^(-1/2)``, which one datum near 0 makes
-        | as slow as can be; and steps to the right are Newton's
+        | divergence (2021), section 3.3. There the damping is that of a self-concordant function,
+        | ``f' / (f'' + k sqrt(f'') f')`` with ``k = max_j a_j^(-1/2)``, which a single datum near 0
+        | slows down, and steps to the right are Newton's.
 
     Example:
         >>> from rlra_torch.models import NMF

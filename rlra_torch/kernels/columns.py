@@ -15,8 +15,6 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from ..functional.divergences import prediction_floor
-
 TILE = 2**16
 """Entries of a tile on a CPU, whose three copies in double precision a cache holds."""
 
@@ -29,18 +27,19 @@ class Tile:
         basis: ``A^T``, (r, n), contiguous.
         squared: its square.
         x: (rows, r).
+        floor: below what no prediction falls, positive.
 
     Example:
         >>> basis = torch.ones(1, 2)
-        >>> tile = Tile(torch.tensor([[1.0, 3.0]]), basis, basis, torch.ones(1, 1))
+        >>> tile = Tile(torch.tensor([[1.0, 3.0]]), basis, basis, torch.ones(1, 1), 1e-9)
         >>> tile.add(0, torch.ones(1))
         >>> tile.moments(0)
         (tensor([2.]), tensor([1.]))
     """
 
-    def __init__(self, y: Tensor, basis: Tensor, squared: Tensor, x: Tensor) -> None:
+    def __init__(self, y: Tensor, basis: Tensor, squared: Tensor, x: Tensor, floor: float) -> None:
         self.y, self.basis, self.squared = y.contiguous(), basis, squared
-        self.floor = prediction_floor(x.dtype, 2.0)
+        self.floor = floor
         self.prediction = (x @ basis).clamp_min_(self.floor)
         self.ratio = torch.empty_like(self.prediction)
 
@@ -57,7 +56,7 @@ class Tile:
 
 
 def tiles(
-    x: Tensor, y: Tensor, weights: Tensor | None, basis: Tensor
+    x: Tensor, y: Tensor, weights: Tensor | None, basis: Tensor, floor: float
 ) -> Iterator[tuple[slice, Tile]]:
     """Which rows a tile holds, and the tile, one after the other.
 
@@ -66,9 +65,10 @@ def tiles(
         y: (rows, n) data.
         weights: of its entries, or None.
         basis: ``A^T``, (r, n).
+        floor: as in `Tile`.
 
     Example:
-        >>> [(rows, _)] = tiles(torch.ones(3, 1), torch.ones(3, 2), None, torch.ones(1, 2))
+        >>> [(rows, _)] = tiles(torch.ones(3, 1), torch.ones(3, 2), None, torch.ones(1, 2), 1e-9)
         >>> rows
         slice(0, 3, None)
     """
@@ -78,4 +78,4 @@ def tiles(
     for start in range(0, y.shape[0], height):
         rows = slice(start, min(start + height, y.shape[0]))
         data = y[rows] if weights is None else weights[rows] * y[rows]
-        yield rows, Tile(data, basis, squared, x[rows])
+        yield rows, Tile(data.to(x.dtype), basis, squared, x[rows], floor)

@@ -94,7 +94,9 @@ def test_bad_supports(make, error, message):
 def test_a_mask_on_another_device_is_refused(generator):
     problem, start = example(generator)
     mask = torch.ones(5, 3, dtype=torch.bool, device="meta")
-    with pytest.raises(TypeError, match="mask of the regularizer of factor 0 is torch.bool on meta"):
+    with pytest.raises(
+        TypeError, match="mask of the regularizer of factor 0 is torch.bool on meta"
+    ):
         replace(problem, regs=(Support(mask), NonNegative())).validate(start)
 
 

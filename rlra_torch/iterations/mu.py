@@ -22,8 +22,8 @@ class MU(BlockIteration):
     positive root of ``l2 z^2 + (P + l1) z - x N = 0``.
 
     Args:
-        floor: entries stay above ``floor`` times the largest entry of their factor, because 0 is
-            absorbing; None: the rounding unit of the dtype.
+        floor: no entry falls below ``floor`` times the largest entry of its factor, because 0 is
+            absorbing, and a 0 of the start is lifted to it; None: the rounding unit of the dtype.
 
     References:
         | Lee, Seung, Learning the parts of objects by nonnegative matrix factorization (1999)
@@ -55,10 +55,19 @@ class MU(BlockIteration):
         split = reg.split(x)
         x_new = block.loss.majorized(x, positive, negative, split.l1, split.l2)
         floor = torch.finfo(x.dtype).eps if self.floor is None else self.floor
-        least = floor * x.detach().amax((-2, -1), keepdim=True)
-        return split.clip(torch.maximum(x_new, least)), memory
+        return split.clip(torch.maximum(x_new, lowest(x.detach(), floor))), memory
 
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)
         problem.regs[n].split(one)
         problem.loss.majorized(one, one, one, None, None)
+
+
+def lowest(x: Tensor, floor: float) -> Tensor:
+    """What no entry of the next iterate falls below: a fraction of the largest entry, or itself.
+
+    The fraction grows with the largest entry. An entry that it would overtake, and lift against the
+    descent of the objective, stays; a 0, which no multiplication ever leaves, is lifted.
+    """
+    least = floor * x.amax((-2, -1), keepdim=True)
+    return torch.where(x > 0, torch.minimum(x, least), least)

@@ -10,6 +10,7 @@ from ..losses import KullbackLeibler
 from ..problem import Problem
 from ..regularizers import Regularizer
 from .base import BlockIteration
+from .mu import lowest
 
 
 class BurgMirrorDescent(BlockIteration):
@@ -59,7 +60,7 @@ class BurgMirrorDescent(BlockIteration):
             new = mass / slope.clamp_min(tiny)
         else:
             new = 2 * mass / (slope + (slope.square() + 4 * l2 * mass).sqrt()).clamp_min(tiny)
-        least = torch.finfo(x.dtype).eps * x.detach().amax((-2, -1), keepdim=True)
+        least = lowest(x.detach(), torch.finfo(x.dtype).eps)
         return split.clip(torch.maximum(new, least)), memory
 
     def check(self, problem: Problem, n: int) -> None:

@@ -23,9 +23,9 @@ class MU(BlockIteration):
     positive root of ``l2 z^2 + (P + l1) z - x N = 0``.
 
     Args:
-        floor: entries stay above ``floor`` times the largest entry of their factor, because 0 is
-            absorbing; None: the square of the rounding unit of the dtype, for entries of sparse
-            factors are far below the rounding unit.
+        floor: no entry falls below ``floor`` times the largest entry of its factor, because 0 is
+            absorbing, and a 0 of the start is lifted to it; None: the square of the rounding unit of
+            the dtype, for entries of sparse factors are far below the rounding unit.
 
     References:
         | Lee, Seung, Learning the parts of objects by nonnegative matrix factorization (1999)
@@ -89,8 +89,7 @@ def multiplied(
     split = reg.split(x)
     found = loss.majorized(x, *parts, split.l1, split.l2)
     floor = torch.finfo(x.dtype).eps ** 2 if floor is None else floor
-    least = floor * x.detach().amax((-2, -1), keepdim=True)
-    return split.clip(torch.maximum(found, least))
+    return split.clip(torch.maximum(found, lowest(x.detach(), floor)))
 
 
 def relative_floor(floor: float | None) -> float | None:
@@ -103,3 +102,13 @@ def relative_floor(floor: float | None) -> float | None:
     if floor is not None and not 0 <= real_number("the floor of MU", floor) < 1:
         raise ValueError(f"floor is relative, 0 <= floor < 1, got {floor}")
     return floor
+
+
+def lowest(x: Tensor, floor: float) -> Tensor:
+    """What no entry of the next iterate falls below: a fraction of the largest entry, or itself.
+
+    The fraction grows with the largest entry. An entry that it would overtake, and lift against the
+    descent of the objective, stays; a 0, which no multiplication ever leaves, is lifted.
+    """
+    least = floor * x.amax((-2, -1), keepdim=True)
+    return torch.where(x > 0, torch.minimum(x, least), least)

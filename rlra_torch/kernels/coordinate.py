@@ -4,8 +4,8 @@ For ``f(x) = <x, x G> / 2 - <x, C> + l1 |x| + l2 x^2 / 2`` on an interval, colum
 
     x_q <- clip(soft(c_q - sum_{p != q} x_p G_pq, l1_q) / (G_qq + l2_q), lower, upper)
 
-Columns with ``G_qq + l2_q = 0`` stay as they are, or go to the lower bound if something pushes them
-there. The plane case works in place on columns that lie together in memory; its backward
+Columns with ``G_qq + l2_q`` zero, or too small to divide by, stay as they are, or go to the lower
+bound if something pushes them there. The plane case works in place on columns that lie together in memory; its backward
 differentiates the plain version, which is also the reference in the tests.
 """
 
@@ -95,7 +95,7 @@ def plain_sweeps(
         l1: weight of the absolute value, or None.
     """
     lower, upper = interval
-    diagonal = gram.diagonal(dim1=-2, dim2=-1)
+    diagonal, tiny = gram.diagonal(dim1=-2, dim2=-1), torch.finfo(x.dtype).tiny
     diagonal = diagonal if gram.ndim > x.ndim else diagonal.unsqueeze(-2)
     columns = list(x.unbind(-1))
     threshold = None if l1 is None else l1.to(x.dtype).expand_as(x)
@@ -104,7 +104,7 @@ def plain_sweeps(
             row = gram[..., q, :]
             row = row if gram.ndim > x.ndim else row.unsqueeze(-2)
             curvature, pull = diagonal[..., q], cross[..., q]
-            alive = curvature > 0
+            alive = curvature >= tiny
             goal = pull - (torch.stack(columns, -1) * row).sum(-1) + curvature * columns[q]
             if threshold is not None:
                 t = threshold[..., q]
@@ -131,11 +131,11 @@ def _plane_sweeps_cpu(
     rows, goals = x.unbind(0), cross.contiguous().unbind(0)
     coupling, stacked = gram.clone().fill_diagonal_(0).unbind(0), x.mT
     buffer = torch.empty_like(rows[0])
-    curvatures = gram.diagonal().tolist()
+    curvatures, tiny = gram.diagonal().tolist(), torch.finfo(x.dtype).tiny
     steps = list(zip(rows, goals, coupling, curvatures, strict=True))
     for _ in range(sweeps):
         for row, goal, weights, curvature in steps:
-            if curvature > 0:
+            if curvature >= tiny:
                 scale = 1 / curvature
                 torch.addmv(goal, stacked, weights, beta=scale, alpha=-scale, out=buffer)
                 torch.clamp(buffer, lower, upper, out=row)

@@ -77,10 +77,20 @@ class Fitter:
             fitting = capacity(self.study, self.step, rank)
             return fitting if self.batch is None else min(fitting, self.batch)
 
-        mixed = not any(-1 in reg.couples for reg in self.study.regs)
         count = self.replicates * len(self.study.folds)
-        for group, most in grouped(ranks, count, room, mixed):
+        for group, most in grouped(ranks, count, room, self._mixes()):
             yield from self._group(group, most)
+
+    def _mixes(self) -> bool:
+        """Whether several ranks may be in one batch: some iterations know no columns of zeros."""
+        if any(-1 in reg.couples for reg in self.study.regs):
+            return False
+        two, _ = self.study.without_values().problem([Job(1, 0, None), Job(2, 0, None)])
+        try:
+            self.step.check(two)
+        except TypeError:
+            return False
+        return True
 
     def _group(self, ranks: Sequence[int], most: int) -> Iterator[RankFit]:
         done: dict[Job, Fit] = {}
@@ -157,8 +167,11 @@ def _summary(fitter: Fitter, rank: int, done: dict[Job, Fit]) -> RankFit:
     weights, y = fitter.study.weights, fitter.study.y
     total = float(y.numel() if weights is None else weights.double().sum())
     objective = collected("loss", [None])[:, 0]
-    order = np.argsort(objective, kind="stable")
-    pairs = [done[Job(rank, int(i), None)].factors for i in order]
+    # Starts that end at one point differ by rounding, which must not choose between them.
+    least = objective.min()
+    best = int(np.argmax(objective <= least + 1e-6 * abs(least)))
+    order = [best, *(i for i in replicates if i != best)]
+    pairs = [done[Job(rank, i, None)].factors for i in order]
     w, h = (torch.stack([pair[n] for pair in pairs if pair is not None]) for n in (0, 1))
     chosen, consensus = _consensus(w, h, fitter.samples, fitter.study.seed)
     stability = _stability(w, h)

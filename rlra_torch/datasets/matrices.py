@@ -141,7 +141,7 @@ def _open_npy(path: Path, _: str | None) -> Matrix:
         raise ValueError(f"{path.name} is not a .npy file of numbers ({error})") from error
 
 
-def _open_npz(path: Path, _: str | None) -> Matrix:
+def _open_npz(path: Path, _: str | None) -> Any:  # noqa: ANN401
     try:
         return CsrFile(path)
     except ValueError:
@@ -154,7 +154,7 @@ def _open_npz(path: Path, _: str | None) -> Matrix:
         ) from error
 
 
-def _open_mtx(path: Path, _: str | None) -> Matrix:
+def _open_mtx(path: Path, _: str | None) -> Any:  # noqa: ANN401
     try:
         found = scipy.io.mmread(path)
     except ValueError as error:

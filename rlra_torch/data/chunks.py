@@ -90,9 +90,6 @@ class Chunks(RowBlocks):
     def added(self, found: list[Tensor]) -> Tensor:
         return torch.stack(found).sum(0)
 
-    def count(self, model: Any) -> int:  # noqa: ANN401
-        return self.shape[0] * self.shape[1]
-
     def _moved(self, chunk: Any) -> Tensor:  # noqa: ANN401
         if isinstance(chunk, Tensor):
             return chunk.to(self.device)

@@ -112,9 +112,6 @@ class Shards(RowBlocks):
     def added(self, found: list[Tensor]) -> Tensor:
         return self._placed(found[0], Partial()).redistribute(self.mesh, [Replicate()])
 
-    def count(self, model: Any) -> int:  # noqa: ANN401
-        return self.local.count(model)
-
     def _placed(self, x: Tensor, placement: Placement) -> DTensor:
         shape = None
         if isinstance(placement, Shard):

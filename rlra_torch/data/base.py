@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -108,6 +108,14 @@ class Data(ABC):
             where: their indices along each leading dimension, (k,) each.
         """
         return None
+
+    def placed(self, factors: Factors) -> Factors:
+        """Whole factors where this data wants them, such as on several processes."""
+        return factors
+
+    def placed_like(self, whole: Any, like: Any) -> Any:  # noqa: ANN401
+        """Nested tuples of whole tensors where those of ``like`` lie."""
+        return whole
 
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
         """The loss and the gradient in the factors of ``order``, all at the same factors."""

@@ -27,7 +27,7 @@ class Chunks(RowBlocks):
 
     Args:
         chunks: gives the chunks in order each time it is iterated over: tensors, arrays or SciPy
-            sparse matrices, (k, n) each, or pairs of a chunk and its weights. Such as
+            sparse matrices, (k, n) each, or pairs of a chunk and its weights, or `Data`. Such as
             a `DataLoader` that does not shuffle, or `RowsOf` an array on disk.
         shape: (m, n).
         dtype: what is computed in.
@@ -72,7 +72,8 @@ class Chunks(RowBlocks):
                 chunk if isinstance(chunk, (list, tuple)) and len(chunk) == 2 else (chunk, None)
             )
             y = y[0] if isinstance(y, (list, tuple)) else y
-            data = given(self._moved(y), None if weights is None else self._moved(weights))
+            moved = y if isinstance(y, Data) else self._moved(y)
+            data = given(moved, None if weights is None else self._moved(weights))
             stop = start + data.shape[-2]
 
             def part(factors: Factors, rows: slice = slice(start, stop)) -> Factors:
@@ -88,9 +89,6 @@ class Chunks(RowBlocks):
 
     def added(self, found: list[Tensor]) -> Tensor:
         return torch.stack(found).sum(0)
-
-    def count(self, model: Any) -> int:  # noqa: ANN401
-        return self.shape[0] * self.shape[1]
 
     def _moved(self, chunk: Any) -> Tensor:  # noqa: ANN401
         if isinstance(chunk, Tensor):

@@ -117,6 +117,14 @@ class RowBlocks(Data):
             "give init='random' or the factors"
         )
 
+    def count(self, model: Model) -> int:
+        """Of all blocks, so that all processes take as many inner iterations."""
+        known: list[int] = vars(self).setdefault("_counted", [])  # pyright: ignore
+        if not known:
+            found = [torch.tensor(y.count(model), device=self.device) for y, _ in self.each()]
+            known.append(int(self.added(found)))
+        return known[0]
+
     def _once(self, name: str, find: Callable[[], list[Tensor]]) -> Tensor:
         """What belongs to the data alone costs one pass over it, and is kept."""
         known: dict[str, Tensor] = vars(self).setdefault("_known", {})  # pyright: ignore

@@ -197,6 +197,11 @@ def _check_dtype(dtype: str, kind: str, name: str) -> None:
         )
 
 
+def whole(x: Tensor) -> Tensor:
+    """A tensor that several processes share, as one."""
+    return x.full_tensor() if hasattr(x, "full_tensor") else x  # pyright: ignore
+
+
 def _same(x: Tensor) -> Tensor:
     return x
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..data import Data, given
 from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
 from ..initialization.nndsvd import Variant
 from ..iterations import (
@@ -135,16 +137,34 @@ def iteration_named(
     return Alternating(block_iteration_named(iteration, loss, default), inner=Counted())
 
 
+@dataclass(frozen=True)
+class RandomStart:
+    """Random factors (W, H), for which nothing of the data but its shape is needed.
+
+    Args:
+        rank: the number of components.
+        seed: of the generator.
+    """
+
+    rank: int
+    seed: int
+
+    def __call__(self, data: Data) -> Factors:
+        """The factors, whole."""
+        *lead, m, n = data.shape
+        like = torch.empty(0, dtype=data.dtype, device=data.device)
+        shapes = [(*lead, m, self.rank), (*lead, n, self.rank)]
+        return random_factors(shapes, like, self.seed)
+
+
 def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
     """Starting factors (W, H) of a matrix, by name.
 
     Raises:
         ValueError: an unknown name.
     """
-    m, n = y.shape[-2:]
-    lead = tuple(y.shape[:-2])
     if init == "random":
-        return random_factors([(*lead, m, rank), (*lead, n, rank)], y, seed)
+        return RandomStart(rank, seed)(given(y))
     if init in ("nndsvd", "nndsvda", "nndsvdar"):
         return _nndsvd(y, rank, init, seed)
     if init == "spa":

@@ -12,10 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .launch import cdiv, on_device_of, padded, planes, processors
+from .launch import MAX_SWEPT_RANK, cdiv, on_device_of, padded, planes, processors
 from .sweeps_kernel import sweeps_kernel
-
-MAX_SWEPT_RANK = 256
 
 
 class Block(NamedTuple):
@@ -82,7 +80,9 @@ def fused_sweeps(
         return out
     x, cross = planes(x, batch), planes(cross, batch)
     grams = planes(gram.flatten(-2) if own else gram, batch)
-    grams = grams if grams.stride(-1) == 1 and (own or grams.stride(-2) == rank) else grams.contiguous()
+    grams = (
+        grams if grams.stride(-1) == 1 and (own or grams.stride(-2) == rank) else grams.contiguous()
+    )
     block = block_of(rank, x.dtype, own, len(x) * rows // (4 * processors(x)))
     blocks = cdiv(rows, block.rows)
     with on_device_of(x):

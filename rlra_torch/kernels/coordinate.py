@@ -5,8 +5,9 @@ For ``f(x) = <x, x G> / 2 - <x, C> + l1 |x| + l2 x^2 / 2`` on an interval, colum
     x_q <- clip(soft(c_q - sum_{p != q} x_p G_pq, l1_q) / (G_qq + l2_q), lower, upper)
 
 Columns with ``G_qq + l2_q`` zero, or too small to divide by, stay as they are, or go to the lower
-bound if something pushes them there. The plane case works in place on columns that lie together in
-memory; its backward differentiates the plain version, which is also the reference in the tests.
+bound if something pushes them there. On a CPU the plane case works in place on columns that lie
+together in memory; on CUDA one launch does all sweeps of all problems. The backward differentiates
+the plain version, which is also the reference in the tests.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def coordinate_sweeps(
         gram = gram + torch.diag_embed(l2.expand(gram.shape[:-1]).to(gram.dtype))
     if l1 is not None and lower >= 0:
         cross, l1 = cross - l1, None
-    if lower >= 0 and x.ndim == 2 and gram.ndim == 2:
+    plane = x.ndim == 2 and gram.ndim == 2
+    if lower >= 0 and cross.shape == x.shape and (plane or x.device.type == "cuda"):
         # Where nothing is traced, a call of the operator costs more than a sweep of a small block.
         plain = type(x) is Tensor and x.device.type == "cpu" and not torch.is_grad_enabled()
         run = _plane_sweeps_cpu if plain and not torch.compiler.is_compiling() else plane_sweeps
@@ -119,7 +121,7 @@ def plain_sweeps(
 def plane_sweeps(
     x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int
 ) -> Tensor:
-    """One problem, rank-first: x and cross (r, rows), gram (r, r), ``lower >= 0``."""
+    """Rank-first: x, cross (*, r, rows), gram (*, r, r) or (*, rows, r, r), ``lower >= 0``."""
     return plain_sweeps(x.mT, gram, cross.mT, None, (lower, upper), sweeps).mT.contiguous()
 
 
@@ -127,6 +129,8 @@ def plane_sweeps(
 def _plane_sweeps_cpu(
     x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int
 ) -> Tensor:
+    if x.ndim > 2 or gram.ndim > 2:
+        return plain_sweeps(x.mT, gram, cross.mT, None, (lower, upper), sweeps).mT.contiguous()
     x = x.clone(memory_format=torch.contiguous_format)
     rows, goals = x.unbind(0), cross.contiguous().unbind(0)
     coupling, stacked = gram.clone().fill_diagonal_(0).unbind(0), x.mT
@@ -142,6 +146,19 @@ def _plane_sweeps_cpu(
             else:
                 row.copy_(torch.where(goal < 0, lower, row).clamp_(lower, upper))
     return x
+
+
+@plane_sweeps.register_kernel("cuda")
+def _plane_sweeps_cuda(
+    x: Tensor, gram: Tensor, cross: Tensor, lower: float, upper: float, sweeps: int
+) -> Tensor:
+    from .triton import MAX_SWEPT_RANK, available
+
+    if not available() or x.shape[-2] > MAX_SWEPT_RANK:
+        return plain_sweeps(x.mT, gram, cross.mT, None, (lower, upper), sweeps).mT.contiguous()
+    from .triton.sweeps import fused_sweeps
+
+    return fused_sweeps(x, gram, cross, lower, upper, sweeps)
 
 
 @plane_sweeps.register_fake

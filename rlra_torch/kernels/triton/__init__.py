@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 from functools import cache
 
-from .launch import MAX_RANK
+from .launch import MAX_RANK, MAX_SWEPT_RANK
 
-__all__ = ["MAX_RANK", "available"]
+__all__ = ["MAX_RANK", "MAX_SWEPT_RANK", "available"]
 
 
 @cache

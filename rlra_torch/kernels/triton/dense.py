@@ -31,11 +31,12 @@ from .launch import (
     processors,
     tile_of,
     total,
+    widened,
 )
 
 
 class Joint(NamedTuple):
-    """What one prediction gives: parts of the gradient in W (*, m, r) and H (*, n, r), the loss (*).
+    """What one prediction gives: the gradient in W (*, m, r) and H (*, n, r), and the loss (*).
 
     The positive parts are None where they are column sums: ``beta = 1`` without weights.
     """
@@ -48,12 +49,12 @@ class Joint(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """How many panels ``Y`` has along its rows and columns, and the rows and columns of one."""
+    """How many panels ``Y`` has along its rows and columns, and how many tiles each has."""
 
     along_m: int
     along_n: int
-    rows: int
-    columns: int
+    tiles_m: int
+    tiles_n: int
 
 
 def factor_parts(
@@ -128,22 +129,17 @@ def panels_of(
         programs: how many should run at least.
     """
     problems, m, n, rank = shape
-    tiles_m, tiles_n = cdiv(m, tile.rows), cdiv(n, tile.columns)
-    wish = max(1, cdiv(programs, problems))
+    tiles_m, tiles_n = max(1, cdiv(m, tile.rows)), max(1, cdiv(n, tile.columns))
+    wish = cdiv(programs, max(1, problems))
     # Sums of one factor may take a sixteenth of the data, or what a cache holds anyway.
-    spare = max(m * n // 16, 2**20 // problems)
+    spare = max(m * n // 16, 2**20 // max(1, problems))
     along_m = tiles_m
     if wanted.in_h:
-        along_m = min(
-            tiles_m, round((wish * tiles_m / max(1, tiles_n)) ** 0.5), spare // (n * rank or 1)
-        )
-    along_m = max(1, along_m)
-    along_n = max(1, min(tiles_n, cdiv(wish, along_m), spare // (m * rank or 1)))
-    rows, columns = max(1, cdiv(tiles_m, along_m)), max(1, cdiv(tiles_n, along_n))
-    return Panels(
-        max(1, cdiv(tiles_m, rows)), max(1, cdiv(tiles_n, columns)),
-        rows * tile.rows, columns * tile.columns,
-    )  # fmt: skip
+        square = round((wish * tiles_m / tiles_n) ** 0.5)
+        along_m = max(1, min(tiles_m, square, spare // max(1, n * rank)))
+    along_n = max(1, min(tiles_n, cdiv(wish, along_m), spare // max(1, m * rank)))
+    high, wide = cdiv(tiles_m, along_m), cdiv(tiles_n, along_n)
+    return Panels(cdiv(tiles_m, high), cdiv(tiles_n, wide), high, wide)
 
 
 def _launch(
@@ -151,29 +147,30 @@ def _launch(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Parts in W (part, *, m, r), in H (part, *, n, r) and values (*); negative parts first."""
     batch, (m, n, rank) = _shapes(*data)
-    y, w, h = planes(data[0], batch), *(planes(x.contiguous(), batch) for x in data[1:3])
+    y, width = planes(data[0], batch), padded(rank)
+    w, h = (planes(widened(x, width), batch) for x in data[1:3])
     v = y if data[3] is None else planes(data[3], batch)
     problems, parts = batch.numel(), 1 + wanted.positive
     tile = tile_of(rank, w.dtype, wanted)
-    panels = panels_of((problems, m, n, rank), tile, wanted, 4 * processors(y))
+    panels = panels_of((problems, m, n, width), tile, wanted, 4 * processors(y))
     new = w.new_zeros if y.numel() == 0 else w.new_empty
-    in_w = new(panels.along_n if wanted.in_w else 0, parts, problems, m, rank)
-    in_h = new(panels.along_m if wanted.in_h else 0, parts, problems, n, rank)
+    in_w = new(panels.along_n if wanted.in_w else 0, parts, problems, m, width)
+    in_h = new(panels.along_m if wanted.in_h else 0, parts, problems, n, width)
     programs = panels.along_m * panels.along_n
     values = w.new_empty(problems, programs if wanted.value else 0, dtype=torch.float64)
-    with on_device_of(y):
-        tiles_kernel[(problems * programs,)](
-            y, v, w, h, in_w, in_h, values, m, n, *panels,
-            *y.stride(), *v.stride(), w.stride(0), h.stride(0),
-            beta=float(beta), floor=entry_floor(w.dtype, beta), rank=rank,
-            weighted=data[3] is not None, **wanted._asdict(),
-            ROWS=tile.rows, COLUMNS=tile.columns, RANK=padded(rank), FENCED=tile.fenced,
-            num_warps=tile.num_warps, num_stages=tile.num_stages,
-        )  # fmt: skip
-    unfold = (parts, *batch)
+    if problems:
+        with on_device_of(y):
+            tiles_kernel[(problems * programs,)](
+                y, v, w, h, in_w, in_h, values, m, n, *panels,
+                *y.stride(), *v.stride(), w.stride(0) // width, h.stride(0) // width,
+                beta=float(beta), floor=entry_floor(w.dtype, beta),
+                weighted=data[3] is not None, **wanted._asdict(),
+                ROWS=tile.rows, COLUMNS=tile.columns, RANK=width, FENCED=tile.fenced,
+                num_warps=tile.num_warps, num_stages=tile.num_stages,
+            )  # fmt: skip
     return (
-        total(in_w).reshape(*unfold, m, rank),
-        total(in_h).reshape(*unfold, n, rank),
+        total(in_w)[..., :rank].reshape(parts, *batch, m, rank),
+        total(in_h)[..., :rank].reshape(parts, *batch, n, rank),
         values.sum(-1).reshape(batch),
     )
 
@@ -183,15 +180,12 @@ def _shapes(
 ) -> tuple[torch.Size, tuple[int, int, int]]:
     """The leading dimensions, and ``m, n, r``."""
     (m, rank), (n, other) = w.shape[-2:], h.shape[-2:]
-    if (
-        y.shape[-2:] != (m, n)
-        or rank != other
-        or (weights is not None and weights.shape != y.shape)
-    ):
-        shapes = ", ".join(str(tuple(x.shape)) for x in (y, w, h, weights) if x is not None)
+    data = [y] if weights is None else [y, weights]
+    if rank != other or any(x.shape[-2:] != (m, n) for x in data):
+        shapes = ", ".join(str(tuple(x.shape)) for x in (*data, w, h))
         raise ValueError(
-            f"y (*, m, n), w (*, m, r), h (*, n, r) and weights like y do not fit: {shapes}"
+            f"y and weights (*, m, n), w (*, m, r) and h (*, n, r) do not fit: {shapes}"
         )
     if rank > MAX_RANK:
         raise ValueError(f"the fused kernels hold ranks up to {MAX_RANK}, got {rank}")
-    return torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2]), (m, n, rank)
+    return torch.broadcast_shapes(*(x.shape[:-2] for x in (*data, w, h))), (m, n, rank)

@@ -3,12 +3,14 @@
 The device side of `functional.divergences`: the same formulas, the same floor, the same edges.
 """
 
+# ruff: noqa: ANN001, ANN201 (the arguments of a kernel are Triton's, not Python's)
+
 from __future__ import annotations
 
 import torch
 
 from ...functional.divergences import prediction_floor
-from .language import jit, tl
+from .language import constexpr, jit, tl
 
 
 def entry_floor(dtype: torch.dtype, beta: float) -> float | None:
@@ -17,7 +19,7 @@ def entry_floor(dtype: torch.dtype, beta: float) -> float | None:
 
 
 @jit
-def floored(p, floor: tl.constexpr):  # noqa: ANN001, ANN201
+def floored(p, floor: constexpr):
     """``max(p, floor)``; what is not a number stays so."""
     if floor is None:
         return p
@@ -26,7 +28,7 @@ def floored(p, floor: tl.constexpr):  # noqa: ANN001, ANN201
 
 
 @jit
-def power(p, k: tl.constexpr):  # noqa: ANN001, ANN201
+def power(p, k: constexpr):
     """``p^k`` for nonnegative ``p``, exactly rounded steps where ``k`` is a small half integer."""
     if k == 0:
         return tl.full(p.shape, 1, p.dtype)
@@ -45,7 +47,7 @@ def power(p, k: tl.constexpr):  # noqa: ANN001, ANN201
 
 
 @jit
-def divergence(p, y, beta: tl.constexpr, floor: tl.constexpr, beyond_zero: tl.constexpr):  # noqa: ANN001, ANN201
+def divergence(p, y, beta: constexpr, floor: constexpr, beyond_zero: constexpr):
     """``d(y, p)``, or ``d(y, p) - d(0, p)`` without its cancellation."""
     safe = floored(p, floor)
     if beta == 2:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 triton: Any
 tl: Any
@@ -13,7 +14,23 @@ try:
 except ImportError:
     triton = tl = None
 
+if TYPE_CHECKING:
+    constexpr = Any
+else:
+    constexpr = None if tl is None else tl.constexpr
 
-def jit(function: Any) -> Any:  # noqa: ANN401
-    """``triton.jit``, or the function itself where there is no Triton."""
+
+def jit(function: Callable) -> Any:  # noqa: ANN401
+    """``triton.jit`` for what kernels call, or the function itself where there is no Triton."""
     return function if triton is None else triton.jit(function)
+
+
+def kernel(*varying: str) -> Callable[[Callable], Any]:
+    """``triton.jit`` for what is launched, compiled once for all values of the named arguments.
+
+    Args:
+        varying: integers that say nothing about alignment, so need no kernel of their own.
+    """
+    if triton is None:
+        return lambda function: function
+    return triton.jit(do_not_specialize=varying)

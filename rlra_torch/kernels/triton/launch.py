@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-MAX_RANK = 128
+MAX_RANK, MAX_SWEPT_RANK = 128, 256
 
 
 class Wanted(NamedTuple):
@@ -103,6 +103,12 @@ def planes(x: Tensor, batch: torch.Size) -> Tensor:
     if x.shape[:-2].numel() == 1:
         return x.reshape(own).expand(batch.numel(), *own)
     return x.expand(*batch, *own).reshape(-1, *own)
+
+
+def widened(x: Tensor, width: int) -> Tensor:
+    """``x`` (*, m, r) contiguous and with zeros up to ``width``, for loads of whole vectors."""
+    rank = x.shape[-1]
+    return x.contiguous() if rank == width else torch.nn.functional.pad(x, (0, width - rank))
 
 
 def total(partials: Tensor) -> Tensor:

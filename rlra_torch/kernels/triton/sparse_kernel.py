@@ -1,27 +1,30 @@
 """The device side of `sparse`: a program walks along a chunk of one row."""
 
+# ruff: noqa: ANN001, ANN201 (the arguments of a kernel are Triton's, not Python's)
+
 from __future__ import annotations
 
 from .entries import divergence, floored, power
-from .language import jit, tl
+from .language import constexpr, kernel, tl
 
 
-@jit
+@kernel("m", "nnz", "chunks", "y_batch", "weights_batch", "w_rows", "h_rows")
 def stored_entries_kernel(
     crow, col, y, weights, w, h, first, owner, partial, prediction, values,
-    m, nnz, chunks, y_batch, weights_batch, w_batch, h_batch,
-    beta: tl.constexpr, floor: tl.constexpr, rank: tl.constexpr, CHUNK: tl.constexpr,
-    weighted: tl.constexpr, negative: tl.constexpr, positive: tl.constexpr,
-    prediction_wanted: tl.constexpr, value: tl.constexpr, beyond_zero: tl.constexpr,
-    BLOCK: tl.constexpr, RANK: tl.constexpr,
-):  # fmt: skip  # noqa: ANN001, ANN201
+    m, nnz, chunks, y_batch, weights_batch, w_rows, h_rows,
+    beta: constexpr, floor: constexpr, WIDTH: constexpr, CHUNK: constexpr,
+    weighted: constexpr, negative: constexpr, positive: constexpr,
+    prediction_wanted: constexpr, value: constexpr, beyond_zero: constexpr,
+    BLOCK: constexpr, RANK: constexpr,
+):  # fmt: skip
     """One chunk: gather rows of H, predict, and add up what each entry pulls at the row of W.
 
     Args:
         crow, col: of the matrix; ``first``, ``owner`` of the plan.
         y, weights: (batch, nnz) by their strides.
-        w, h: (batch, m, rank) and (batch, n, rank), each problem contiguous.
-        partial: (part, batch, chunk, rank), the negative part first.
+        w, h: (batch, m, WIDTH) and (batch, n, WIDTH), each problem contiguous, and ``w_rows`` or
+            ``h_rows`` from one problem to the next, 0 if they share it.
+        partial: (part, batch, chunk, WIDTH), the negative part first.
         prediction: (batch, nnz).
         values: (batch, chunk).
     """
@@ -31,10 +34,10 @@ def stored_entries_kernel(
     batches = (tl.num_programs(0) // chunks).to(tl.int64)
     row = tl.load(owner + chunk)
     if row < m:
-        dtype: tl.constexpr = w.dtype.element_ty
+        dtype = w.dtype.element_ty
         ranks = tl.arange(0, RANK)
-        known = ranks < rank
-        w_row = tl.load(w + batch * w_batch + row.to(tl.int64) * rank + ranks, known, other=0)
+        known = ranks < WIDTH
+        w_row = tl.load(w + (batch * w_rows + row) * WIDTH + ranks, known, other=0)
         start = tl.load(crow + row) + (chunk - tl.load(first + row)) * CHUNK
         stop = tl.minimum(tl.load(crow + row + 1), start + CHUNK)
         minus_sum = tl.zeros((BLOCK, RANK), dtype)
@@ -44,9 +47,9 @@ def stored_entries_kernel(
             at = k + tl.arange(0, BLOCK)
             mask = at < stop
             column = tl.load(col + at, mask, other=0).to(tl.int64)
-            at_h = h + batch * h_batch + column[:, None] * rank + ranks[None, :]
-            h_rows = tl.load(at_h, mask[:, None] & known[None, :], other=0)
-            p = tl.sum(h_rows * w_row[None, :], 1)
+            at_h = h + (batch * h_rows + column)[:, None] * WIDTH + ranks[None, :]
+            gathered = tl.load(at_h, mask[:, None] & known[None, :], other=0)
+            p = tl.sum(gathered * w_row[None, :], 1)
             if prediction_wanted:
                 tl.store(prediction + batch * nnz + at, p, mask)
             if negative or value:
@@ -63,32 +66,32 @@ def stored_entries_kernel(
                 minus = entries / safe if beta == 1 else entries * power(safe, beta - 2)
                 if weighted:
                     minus *= v
-                minus_sum += minus[:, None] * h_rows
+                minus_sum += minus[:, None] * gathered
             if positive:
                 plus = power(safe, beta - 1)
                 if weighted:
                     plus *= v
-                plus_sum += plus[:, None] * h_rows
-        out = partial + (batch * chunks + chunk) * rank + ranks
+                plus_sum += plus[:, None] * gathered
+        out = partial + (batch * chunks + chunk) * WIDTH + ranks
         if negative:
             tl.store(out, tl.sum(minus_sum, 0), known)
         if positive:
-            tl.store(out + batches * chunks * rank, tl.sum(plus_sum, 0), known)
+            tl.store(out + batches * chunks * WIDTH, tl.sum(plus_sum, 0), known)
         if value:
             tl.store(values + program, total)
 
 
-@jit
+@kernel("rows", "chunks", "blocks")
 def chunk_sums_kernel(
     partial, first, sums, rows, chunks, blocks,
-    rank: tl.constexpr, BLOCK: tl.constexpr, RANK: tl.constexpr,
-):  # fmt: skip  # noqa: ANN001, ANN201
+    WIDTH: constexpr, BLOCK: constexpr, RANK: constexpr,
+):  # fmt: skip
     """The chunks of a block of rows, summed one after the other.
 
     Args:
-        partial: (part and batch, chunk, rank).
+        partial: (part and batch, chunk, WIDTH).
         first: (rows + 1,), the first chunk of each row.
-        sums: (part and batch, row, rank).
+        sums: (part and batch, row, WIDTH).
         blocks: how many blocks of rows there are.
     """
     program = tl.program_id(0)
@@ -100,7 +103,7 @@ def chunk_sums_kernel(
     count = tl.load(first + row + 1, mask, other=0) - start
     total = tl.zeros((BLOCK, RANK), sums.dtype.element_ty)
     for t in range(0, tl.max(count)):
-        at = (plane * chunks + start + t)[:, None] * rank + ranks[None, :]
-        total += tl.load(partial + at, (t < count)[:, None] & (ranks < rank)[None, :], other=0)
-    at = (plane * rows + row)[:, None] * rank + ranks[None, :]
-    tl.store(sums + at, total, mask[:, None] & (ranks < rank)[None, :])
+        at = (plane * chunks + start + t)[:, None] * WIDTH + ranks[None, :]
+        total += tl.load(partial + at, (t < count)[:, None] & (ranks < WIDTH)[None, :], other=0)
+    at = (plane * rows + row)[:, None] * WIDTH + ranks[None, :]
+    tl.store(sums + at, total, mask[:, None] & (ranks < WIDTH)[None, :])

@@ -12,10 +12,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .launch import cdiv, on_device_of, padded, planes, processors
+from .launch import MAX_SWEPT_RANK, cdiv, on_device_of, padded, planes, processors
 from .sweeps_kernel import sweeps_kernel
-
-MAX_SWEPT_RANK = 256
 
 
 class Block(NamedTuple):

@@ -1,12 +1,14 @@
 """The device side of `sweeps`: a program holds a block of rows through all sweeps."""
 
+# ruff: noqa: ANN001, ANN201 (the arguments of a kernel are Triton's, not Python's)
+
 from __future__ import annotations
 
-from .language import jit, tl
+from .language import constexpr, jit, kernel, tl
 
 
 @jit
-def clipped(x, lower: tl.constexpr, upper: tl.constexpr):  # noqa: ANN001, ANN201
+def clipped(x, lower: constexpr, upper: constexpr):
     """``min(max(x, lower), upper)``; what is not a number stays so."""
     if lower is not None:
         x = tl.maximum(x, tl.full((), lower, x.dtype), propagate_nan=tl.PropagateNan.ALL)
@@ -16,7 +18,7 @@ def clipped(x, lower: tl.constexpr, upper: tl.constexpr):  # noqa: ANN001, ANN20
 
 
 @jit
-def idle(x, chosen, pull, lower: tl.constexpr, nonnegative: tl.constexpr):  # noqa: ANN001, ANN201
+def idle(x, chosen, pull, lower: constexpr, nonnegative: constexpr):
     """Where a column that no data sees goes: it stays, or falls to the bound if pushed."""
     kept = tl.sum(tl.where(chosen, x, 0), 0)
     if nonnegative:
@@ -25,13 +27,13 @@ def idle(x, chosen, pull, lower: tl.constexpr, nonnegative: tl.constexpr):  # no
         return kept
 
 
-@jit
+@kernel("blocks", "sweeps")
 def sweeps_kernel(
     x, gram, cross, out, rows, blocks, sweeps,
     x_batch, x_rank, x_row, gram_batch, gram_row, cross_batch, cross_rank, cross_row,
-    lower: tl.constexpr, upper: tl.constexpr, nonnegative: tl.constexpr, own: tl.constexpr,
-    rank: tl.constexpr, ROWS: tl.constexpr, RANK: tl.constexpr,
-):  # fmt: skip  # noqa: ANN001, ANN201
+    lower: constexpr, upper: constexpr, nonnegative: constexpr, own: constexpr,
+    rank: constexpr, ROWS: constexpr, RANK: constexpr,
+):  # fmt: skip
     """All sweeps over a block of rows.
 
     Args:

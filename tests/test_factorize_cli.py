@@ -273,6 +273,7 @@ def _started(words):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children must not import everything again")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork, since 3.12
 def test_twenty_kills():
     """At a random moment after the first checkpoint; then the same command again."""
     options = {"method": "joint", "tol": 0, "check_every": 1, "max_iter": 60, "quiet": True}

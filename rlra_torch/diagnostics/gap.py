@@ -87,7 +87,7 @@ def duality_gap(problem: Problem, factors: Factors, n: int | None = None) -> Ten
         raise ValueError(
             f"the duality gap is that of one factor but {problem.order} are free; name one"
         )
-    n = problem.order[0] if n is None else n
+    n = min(problem.order) if n is None else n
     reg = problem.regularizer(n, factors)
     if not isinstance(reg, ElasticNet) or reg.lower < 0:
         raise TypeError(

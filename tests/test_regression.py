@@ -214,10 +214,11 @@ def kl_cost(a, x, y):
     return float((terms - y + p).sum())
 
 
-def best_nnkl(a, y):
+def best_nnkl(a, y, l1=0.0, ridge=0.0):
     def objective(x):
         p = a @ x + 1e-300
-        return kl_cost(a, x, y), a.sum(0) - a.T @ (y / p)
+        penalty = l1 * x.sum() + ridge * (x**2).sum() / 2
+        return kl_cost(a, x, y) + penalty, a.sum(0) - a.T @ (y / p) + l1 + ridge * x
 
     start = np.full(a.shape[1], y.sum() / a.sum())
     options = {"maxiter": 10000, "maxfun": 50000, "ftol": 1e-15, "gtol": 1e-11}

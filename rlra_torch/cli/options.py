@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     import torch
 
 
-def add_loss(group: argparse._ArgumentGroup) -> None:
+def addloss_of(group: argparse._ArgumentGroup) -> None:
     """Add ``--loss``."""
     group.add_argument(
         "--loss",
-        type=_loss,
+        type=loss_of,
         default="frobenius",
         help="frobenius, kl, is, or the number beta of a beta-divergence (default: frobenius)",
     )
@@ -86,7 +86,8 @@ def count(text: str) -> int:
     return int(text)
 
 
-def _loss(text: str) -> str | float:
+def loss_of(text: str) -> str | float:
+    """A loss by name or by beta."""
     try:
         return float(text)
     except ValueError:

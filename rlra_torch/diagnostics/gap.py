@@ -87,7 +87,7 @@ def duality_gap(problem: Problem, factors: Factors, n: int | None = None) -> Ten
         raise ValueError(
             f"the duality gap is that of one factor but {problem.order} are free; name one"
         )
-    n = problem.order[0] if n is None else n
+    n = min(problem.order) if n is None else n
     reg = problem.regularizer(n, factors)
     if not isinstance(reg, ElasticNet) or reg.lower < 0:
         raise TypeError(
@@ -157,9 +157,7 @@ class GapStop:
 
 def magnitude(problem: Problem) -> Tensor:
     """The size of the data in the unit of the loss, (*,)."""
-    entries = problem.loss.magnitude(problem.y)
-    entries = entries if problem.weights is None else problem.weights * entries
-    return entries.flatten(len(problem.batch_shape)).sum(-1)
+    return problem.data.size(problem.model, problem.loss)
 
 
 def _kullback_leibler(block: Block, x: Tensor, penalty: Penalty, shared: int) -> Tensor:

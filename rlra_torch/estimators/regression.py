@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from ..blocks import QuadraticBlock
+from ..diagnostics import GapStop, duality_gap
+from ..diagnostics.gap import magnitude
 from ..functional.linalg import masked_least_squares
 from ..iterations import ActiveSet, Alternating, BlockIteration
 from ..losses import Frobenius, KullbackLeibler, Loss
@@ -29,6 +31,7 @@ def nnls(
     ridge: float = 0.0,
     max_iter: int = 1000,
     tol: float | None = None,
+    gap: float | None = None,
 ) -> Regression:
     """Nonnegative least squares, ``min_{X >= 0} ||A X - Y||^2 / 2 + l1 sum X + ridge ||X||^2 / 2``.
 
@@ -40,6 +43,7 @@ def nnls(
         ridge: weight of half the sum of squares.
         max_iter: the largest number of iterations (pivots of the active set).
         tol: on the scale-free KKT residual; None: 10 rounding errors of the dtype.
+        gap: on the duality gap over ``||Y||^2 / 2``, to stop at whichever is met first; None: none.
 
     Returns:
         a `Regression` with ``x`` (*, r) or (*, r, k).
@@ -56,7 +60,7 @@ def nnls(
         tensor([1., 0.])
     """
     reg = NonNegative(l1, ridge)
-    return _regress(A, Y, Frobenius(), iteration, reg, max_iter, tol)
+    return _regress(A, Y, Frobenius(), iteration, reg, max_iter, (tol, gap))
 
 
 def nnkl(
@@ -68,19 +72,21 @@ def nnkl(
     ridge: float = 0.0,
     max_iter: int = 10000,
     tol: float | None = None,
+    gap: float | None = None,
 ) -> Regression:
     """Nonnegative Kullback-Leibler regression, ``min_{X >= 0} KL(Y, A X)`` plus an elastic net.
 
     Args:
         A: (*, m, r), nonnegative.
         Y: (*, m) or (*, m, k), nonnegative, all right-hand sides solved at once.
-        iteration: "newton" (to full accuracy in some ten steps), "mu", "burg", "msom" or a
-            `BlockIteration`.
+        iteration: "newton" (to full accuracy in some ten steps), "sn", "amu", "mu", "burg", "msom"
+            or a `BlockIteration`.
         l1: weight of the sum.
         ridge: weight of half the sum of squares.
         max_iter: the largest number of iterations.
         tol: on the scale-free KKT residual; None: 1e-6, or 1e-5 in float32, for which MU and Burg
             need thousands of iterations.
+        gap: on the duality gap over the sum of Y, to stop at whichever is met first; None: none.
 
     Returns:
         a `Regression` with ``x`` (*, r) or (*, r, k).
@@ -97,7 +103,7 @@ def nnkl(
         tensor([2.], dtype=torch.float64)
     """
     reg = NonNegative(l1, ridge)
-    return _regress(A, Y, KullbackLeibler(), iteration, reg, max_iter, tol)
+    return _regress(A, Y, KullbackLeibler(), iteration, reg, max_iter, (tol, gap))
 
 
 def _regress(
@@ -107,19 +113,14 @@ def _regress(
     iteration: str | BlockIteration,
     reg: NonNegative,
     max_iter: int,
-    tol: float | None,
+    tols: tuple[float | None, float | None],
 ) -> Regression:
+    tol, gap = tols
     y, back = to_tensor(Y, "Y")
     a = like(A, "A", y)
-    if a.ndim < 2:
-        raise ValueError(f"A must be a matrix, got shape {tuple(a.shape)}")
     vector = y.ndim == a.ndim - 1
     y = y[..., None] if vector else y
-    if y.ndim != a.ndim or y.shape[:-1] != a.shape[:-1]:
-        raise ValueError(
-            f"Y has shape {tuple(Y.shape)} but A, of shape {tuple(a.shape)}, needs "
-            f"{tuple(a.shape[:-1])} or {(*a.shape[:-1], 'k')}".replace("'", "")
-        )
+    _check_shapes(a, y, Y)
     _check_entries(a, y, loss)
     if iteration == "active_set" and reg.degree == 0:
         iteration = ActiveSet(on_support=_through_qr(a, y))
@@ -135,10 +136,15 @@ def _regress(
     coarse = y.dtype == torch.float32
     if tol is None:
         tol = 10 * torch.finfo(y.dtype).eps if loss.quadratic else 1e-5 if coarse else 1e-6
-    found = solve(step, problem, (a, x), max_iter=max_iter, tol=tol)
+    watch = [] if gap is None else [GapStop(problem, gap)]
+    found = solve(step, problem, (a, x), max_iter=max_iter, tol=tol, callbacks=watch)
+    reached, converged = duality_gap(problem, found.factors), found.converged
+    if gap is not None:
+        converged = converged | (reached <= gap * magnitude(problem))
     x = found.factors[1].mT
     x = x[..., 0] if vector else x
-    return Regression(back(x), checks(found.history), plain(found.converged), plain(found.n_iter))
+    measured = (plain(converged), plain(found.n_iter), plain(reached))
+    return Regression(back(x), checks(found.history), *measured)
 
 
 def _through_qr(a: Tensor, y: Tensor) -> Callable[[QuadraticBlock, Tensor], Tensor]:
@@ -146,6 +152,16 @@ def _through_qr(a: Tensor, y: Tensor) -> Callable[[QuadraticBlock, Tensor], Tens
     q, root = torch.linalg.qr(a)
     target = (q.mT @ y).mT
     return lambda block, passive: masked_least_squares(root, target, passive)
+
+
+def _check_shapes(a: Tensor, y: Tensor, given: Array) -> None:
+    if a.ndim < 2:
+        raise ValueError(f"A must be a matrix, got shape {tuple(a.shape)}")
+    if y.ndim != a.ndim or y.shape[:-1] != a.shape[:-1]:
+        raise ValueError(
+            f"Y has shape {tuple(given.shape)} but A, of shape {tuple(a.shape)}, needs "
+            f"{tuple(a.shape[:-1])} or {(*a.shape[:-1], 'k')}".replace("'", "")
+        )
 
 
 def _check_entries(a: Tensor, y: Tensor, loss: Loss) -> None:

@@ -174,14 +174,16 @@ class Regression:
     Args:
         x: the solution, the kind of array that came in.
         history: the checks, the first one at the start.
-        converged: whether the KKT residual met the tolerance (an array for a batch).
+        converged: whether a tolerance was met (an array for a batch).
         n_iter: iterations done (an array for a batch).
+        gap: the objective is at most this much above its least (an array for a batch).
     """
 
     x: Any
     history: tuple[Check, ...]
     converged: Any
     n_iter: Any
+    gap: Any
 
     @property
     def kkt(self) -> Any:  # noqa: ANN401

@@ -20,9 +20,9 @@ class Marginals(Wrapped):
 
     At a solution the prediction has the marginals of the data: ``t = 1`` without penalties. With a
     ridge penalty ``R_i = l2 |x_i|^2`` the scale is the positive root of ``R t^2 + L t - M = 0``; in
-    an interval it goes as far as the row may. The objective never rises, and no prediction is
-    needed. What MU finds has the right scale already,
-    unless there is a ridge penalty.
+    an interval it goes as far as the row may. A row of zeros that meets data begins anew, with
+    equal entries. The objective never rises, and no prediction is needed. What MU finds has the
+    right scale already, unless there is a ridge penalty.
 
     Args:
         iteration: what is done before.
@@ -52,13 +52,15 @@ class Marginals(Wrapped):
         split = reg.split(x)
         l1, l2, lower, upper = split
         slope = block.split(x)[0] if block.positive is None else block.positive
-        linear = ((slope if l1 is None else slope + l1) * x).sum(-1, keepdim=True)
-        mass, alive = data_sums(block, x), linear > 0
+        slope, mass = slope if l1 is None else slope + l1, data_sums(block, x)
+        linear, tiny = (slope * x).sum(-1, keepdim=True), torch.finfo(x.dtype).tiny
+        x = torch.where((linear > 0) | (mass == 0), x, 1)
+        linear = (slope * x).sum(-1, keepdim=True)
+        alive = linear > 0
         linear = torch.where(alive, linear, 1)
         scale = mass / linear
         if l2 is not None:
             ridge = (l2 * x.square()).sum(-1, keepdim=True)
-            tiny = torch.finfo(x.dtype).tiny
             scale = 2 * mass / (linear + (linear.square() + 4 * ridge * mass + tiny).sqrt())
         scale = torch.where(alive, scale, 1)
         if lower > 0:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def addloss_of(group: argparse._ArgumentGroup) -> None:
+def add_loss(group: argparse._ArgumentGroup) -> None:
     """Add ``--loss``."""
     group.add_argument(
         "--loss",

@@ -23,6 +23,7 @@ from .validation import (
     check_factors,
     check_finite,
     check_parts,
+    check_real,
     check_regularizers,
     check_signs,
     check_weights,
@@ -226,6 +227,7 @@ class Problem:
             TypeError: types or devices that do not match.
             ValueError: shapes or values that do not fit.
         """
+        check_real("the data", self.data.dtype)
         check_factors(factors, self.data.dtype, self.data.device)
         for observed, weights in self.data.stored():
             check_weights(weights)

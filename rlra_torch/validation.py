@@ -76,6 +76,16 @@ def check_factors(factors: Factors, dtype: torch.dtype, device: torch.device) ->
         check_finite(name, x)
 
 
+def check_real(name: str, dtype: torch.dtype) -> None:
+    """Check that something is real.
+
+    Raises:
+        TypeError: it is not real floating point.
+    """
+    if not dtype.is_floating_point:
+        raise TypeError(f"{name} must be real floating point, got {dtype}; convert it")
+
+
 def check_finite(name: str, x: Tensor) -> None:
     """Check that a tensor is real, not empty, and finite.
 
@@ -83,8 +93,7 @@ def check_finite(name: str, x: Tensor) -> None:
         TypeError: it is not real floating point.
         ValueError: it is empty, or has values that are not finite.
     """
-    if not x.is_floating_point():
-        raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
+    check_real(name, x.dtype)
     if x.numel() == 0:
         raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
     if not bool(x.isfinite().all()):

@@ -5,8 +5,8 @@ For ``f(x) = <x, x G> / 2 - <x, C> + l1 |x| + l2 x^2 / 2`` on an interval, colum
     x_q <- clip(soft(c_q - sum_{p != q} x_p G_pq, l1_q) / (G_qq + l2_q), lower, upper)
 
 Columns with ``G_qq + l2_q`` zero, or too small to divide by, stay as they are, or go to the lower
-bound if something pushes them there. The plane case works in place on columns that lie together in memory; its backward
-differentiates the plain version, which is also the reference in the tests.
+bound if something pushes them there. The plane case works in place on columns that lie together in
+memory; its backward differentiates the plain version, which is also the reference in the tests.
 """
 
 from __future__ import annotations

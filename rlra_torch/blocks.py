@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .functional.batch import sum_each
 from .functional.einsum import Layout
 from .functional.linalg import spectral_bound, times_gram
 from .losses import Loss
@@ -88,7 +89,7 @@ class QuadraticBlock(Block):
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
         # The sum cancels against the energy of the data, so it is taken in double precision.
         entries = x * (0.5 * times_gram(x, self.gram) - self.cross)
-        return entries.flatten(lead).sum(-1, dtype=torch.float64)
+        return sum_each(entries, lead, torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return times_gram(u, self.gram.abs()) / u
@@ -102,6 +103,43 @@ class QuadraticBlock(Block):
     def lipschitz(self) -> Tensor:
         bound = spectral_bound(self.gram)[..., None]
         return bound if self.gram.ndim > self.cross.ndim else bound[..., None]
+
+
+@dataclass(frozen=True)
+class LinearBlock(Block):
+    """``f(x) = <P, x>``: Kullback-Leibler where the data is zero.
+
+    Args:
+        positive: P, broadcasting with ``x``.
+        loss: the loss.
+
+    Example:
+        >>> from rlra_torch.losses import KullbackLeibler
+        >>> block = LinearBlock(torch.tensor([[1.0, 2.0]]), KullbackLeibler())
+        >>> block.value(torch.ones(1, 2))
+        tensor(3., dtype=torch.float64)
+    """
+
+    positive: Tensor
+    loss: Loss
+
+    def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.positive.expand_as(x), torch.zeros_like(x)
+
+    def value(self, x: Tensor, lead: int = 0) -> Tensor:
+        return sum_each(self.positive * x, lead, torch.float64)
+
+    def majorant(self, x: Tensor, u: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def hessian_product(self, x: Tensor, u: Tensor) -> Tensor:
+        return torch.zeros_like(x)
+
+    def hessian(self, x: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape[:-2], x.shape[-1], x.shape[-1])
+
+    def lipschitz(self) -> Tensor:
+        return self.positive.new_zeros(())
 
 
 @dataclass(frozen=True)
@@ -133,9 +171,8 @@ class DivergenceBlock(Block):
         return self.adjoint(positive), self.adjoint(negative)
 
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
-        entries = self.loss(self.predict(x), self.y)
-        entries = entries if self.weights is None else self.weights * entries
-        return entries.flatten(lead).sum(-1, dtype=torch.float64)
+        entries = self.weighted(self.loss(self.predict(x), self.y))
+        return sum_each(entries, lead, torch.float64)
 
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         return self.hessian_product(x, u).abs() / u
@@ -148,8 +185,7 @@ class DivergenceBlock(Block):
         if not self.model.has_gram(self.n):
             raise TypeError(f"{type(self.model).__name__} gives no gram of factor {self.n}")
         curvature = self.loss.curvature(self.predict(x), self.y)
-        weights = curvature if self.weights is None else self.weights * curvature
-        return self.model.gram(self.factors, self.n, weights)
+        return self.model.gram(self.factors, self.n, self.weighted(curvature))
 
     def lipschitz(self) -> Tensor:
         if not self.loss.quadratic:
@@ -175,8 +211,11 @@ class DivergenceBlock(Block):
 
     def adjoint(self, residual: Tensor) -> Tensor:
         """The weighted adjoint, as a block."""
-        residual = residual if self.weights is None else self.weights * residual
-        return self.layout.pack(self.model.adjoint(self.factors, self.n, residual))
+        return self.layout.pack(self.model.adjoint(self.factors, self.n, self.weighted(residual)))
+
+    def weighted(self, entries: Tensor) -> Tensor:
+        """Entries times their weights."""
+        return entries if self.weights is None else self.weights * entries
 
     @property
     def layout(self) -> Layout:

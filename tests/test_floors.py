@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 FLOORS = [
-    "functional kernels plots",
+    "functional plots",
+    "kernels",
     "losses regularizers models operators initialization metrics datasets",
-    "blocks validation",
+    "blocks",
+    "data",
+    "validation",
     "problem",
     "iterations",
     "solvers unrolled separable dictionary diagnostics",

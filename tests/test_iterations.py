@@ -243,7 +243,7 @@ def test_mu_keeps_entries_alive(generator):
     cross = torch.ones(5, 3, dtype=x.dtype)
     cross[1] = 0
     block = QuadraticBlock(torch.eye(3, dtype=x.dtype), cross, Frobenius())
-    least = torch.finfo(x.dtype).eps * x.max()
+    least = torch.finfo(x.dtype).eps ** 2 * x.max()
     floored = MU()(x, (), block, NonNegative())[0]
     assert floored.min() == least and floored[0, 0] == least
     assert (MU(floor=0)(x, (), block, NonNegative())[0][1] == 0).all()

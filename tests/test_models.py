@@ -98,7 +98,7 @@ def test_sensed_checks_dimensions(generator):
     model = Sensed(NMF(), Dense(uniform(generator, 6, 5)))
     factors = (uniform(generator, 5, 2), uniform(generator, 4, 2))
     with pytest.raises(ValueError, match="the model measures"):
-        model.check(factors, torch.ones(5, 4))
+        model.check(factors, torch.Size((5, 4)))
 
 
 @pytest.mark.parametrize("shape", [(6, 5), (3, 5)])
@@ -122,7 +122,7 @@ def test_operator_adjoint(shape, generator):
     ],
 )
 def test_shapes_are_checked(shapes, data, message):
-    y = None if data is None else torch.ones(data)
+    y = None if data is None else torch.Size(data)
     with pytest.raises(ValueError, match=message):
         NMF().check(tuple(torch.ones(shape) for shape in shapes), y)
 

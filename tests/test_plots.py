@@ -101,6 +101,52 @@ class TestConvergence:
             plots.convergence({"MU": history()}, tol=0)
 
 
+class TestRace:
+    def test_shows_gaps_and_residuals_against_time(self):
+        curves = {"MU": history(0.8, floor=7), "HALS": history(0.95, floor=7), "CD": history()}
+        figure = plots.race(curves, best=7.0, others=["CD"], title="three methods")
+        left, right = figure.axes
+        assert {axes.get_xscale() for axes in figure.axes} == {"log"}
+        assert {axes.get_yscale() for axes in figure.axes} == {"log"}
+        seconds, gaps = left.get_lines()[1].get_data()
+        assert np.isnan(seconds[0])
+        np.testing.assert_allclose(seconds[1:], [row.seconds for row in curves["HALS"][1:]])
+        np.testing.assert_allclose(gaps, [(row.objective - 7) / 7 for row in curves["HALS"]])
+        residuals = right.get_lines()[0].get_ydata()
+        np.testing.assert_allclose(residuals, [row.kkt for row in curves["MU"]])
+        markers = [line.get_marker() for line in left.get_lines()[:3]]
+        assert markers[:2] == ["None", "None"] and markers[2] not in ("None", "")
+        assert_readable(figure)
+
+    def test_many_methods_stay_apart_and_readable(self):
+        curves = {f"method number {i}": history(0.9 - i / 100) for i in range(14)}
+        figure = plots.race(curves, best=1e-4, others=list(curves)[10:])
+        assert_readable(figure)
+        looks = {
+            (x.get_color(), str(x._dash_pattern), x.get_marker())
+            for x in figure.axes[0].get_lines()[:14]
+        }
+        assert len(looks) == 14
+
+    def test_what_reached_the_best_is_left_out(self):
+        figure = drawn(plots.race({"a": [Row(1, 1, 3.0, 0.0), Row(2, 2, float("nan"), 1.0)]}, 3.0))
+        assert np.isnan(figure.axes[0].get_lines()[0].get_ydata()).all()
+
+    def test_residuals_that_went_astray_leave_the_others_readable(self):
+        rows = [Row(i, i, 4.0, 10.0 ** (8 - 3 * i)) for i in range(1, 5)]
+        assert plots.race({"a": rows}, 3.0).axes[1].get_ylim()[1] == 10
+
+    def test_refuses_what_cannot_be_drawn(self):
+        with pytest.raises(ValueError, match="nothing to draw$"):
+            plots.race({}, 1.0)
+        with pytest.raises(ValueError, match="nothing to draw for 'a'"):
+            plots.race({"a": []}, 1.0)
+        with pytest.raises(ValueError, match="no curve is called 'b'; there are a"):
+            plots.race({"a": history()}, 1.0, others=["b"])
+        with pytest.raises(ValueError, match="best objective that is not zero, got 0"):
+            plots.race({"a": history()}, 0.0)
+
+
 class TestSpectra:
     W = torch.rand(50, 3, generator=torch.Generator().manual_seed(0))
 

@@ -128,13 +128,13 @@ def test_a_batch_shrinks_as_its_problems_finish(name, weighted, generator, monke
     problem = replace(problem, y=y, weights=weights)
     settings = {"max_iter": 9, "tol": 1e-9, "check_every": 3}
     sizes, seen = [], []
-    keep = Problem.kkt
+    keep = Problem.measure
 
     def counted(self, factors):
         sizes.append(self.batch_shape.numel())
         return keep(self, factors)
 
-    monkeypatch.setattr(Problem, "kkt", counted)
+    monkeypatch.setattr(Problem, "measure", counted)
     fit = solve(iteration, problem, start, callbacks=[seen.append], **settings)
     # Gains by convolution have three dimensions, as if they could differ between problems.
     assert sizes[0] == 6 and max(sizes[1:]) == (6 if "convolutions" in name else 3)

@@ -1,4 +1,4 @@
-"""What the processes of a distributed training run: halves of a batch, one network."""
+"""What the processes of a distributed run do: halves of a batch, or of the rows of a matrix."""
 
 from __future__ import annotations
 
@@ -10,6 +10,21 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from zoo import COMPONENTS, mixture, trained
 
+from rlra_torch.data import Data, given
+from rlra_torch.iterations import (
+    HALS,
+    MSOM,
+    MU,
+    Alternating,
+    BurgMirrorDescent,
+    Iteration,
+    JointMM,
+)
+from rlra_torch.losses import BetaDivergence, Frobenius, KullbackLeibler, Loss
+from rlra_torch.models import NMF
+from rlra_torch.problem import Problem
+from rlra_torch.regularizers import NonNegative
+from rlra_torch.solvers import Solution, solve
 from rlra_torch.unrolled import nalmu
 
 
@@ -51,5 +66,55 @@ def worker(rank: int, folder: str, scenarios: list[tuple[tuple[int, ...], dict]]
             results.append(([p.detach() for p in net.parameters()], gradients))
         except RuntimeError as error:
             results.append(str(error))
+    torch.save(results, Path(folder) / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def counts() -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Counts of 11 rows, which two processes cannot share equally, and a start."""
+    generator = torch.Generator().manual_seed(1)
+    y = torch.poisson(3 * torch.rand(11, 7, generator=generator).double(), generator=generator)
+    return y, tuple(torch.rand(n, 3, generator=generator).double() + 0.1 for n in y.shape)
+
+
+def solvers() -> dict[str, tuple[Iteration, Loss]]:
+    """What is solved by one process and by two."""
+    return {
+        "mu, kl": (Alternating(MU()), KullbackLeibler()),
+        "joint, kl": (JointMM(), KullbackLeibler()),
+        "burg, kl": (Alternating(BurgMirrorDescent()), KullbackLeibler()),
+        "mu, beta": (Alternating(MU()), BetaDivergence(1.5)),
+        "mu, frobenius": (Alternating(MU(), inner=2), Frobenius()),
+        "hals, frobenius": (Alternating(HALS(), inner=2), Frobenius()),
+        "msom, frobenius": (Alternating(MSOM()), Frobenius()),
+    }
+
+
+def fit(data: Data, start: tuple[Tensor, ...], name: str) -> Solution:
+    iteration, loss = solvers()[name]
+    problem = Problem(data, NMF(), loss, (NonNegative(), NonNegative(l1=0.1)))
+    return solve(iteration, problem, start, max_iter=30, tol=0)
+
+
+def share_rows(rank: int, folder: str, names: list[str]) -> None:
+    """One of two processes, which hold 6 and 5 rows, dense and sparse; it writes what it found."""
+    torch.set_num_threads(1)
+    address = f"file://{folder}/meeting"
+    dist.init_process_group(
+        "gloo", init_method=address, rank=rank, world_size=2, timeout=timedelta(seconds=120)
+    )
+    from rlra_torch.data.shards import Shards
+
+    mesh = dist.device_mesh.init_device_mesh("cpu", (2,))
+    y, (w, h) = counts()
+    rows = slice(0, 6) if rank == 0 else slice(6, 11)
+    results = {}
+    for name in names:
+        for kind in ("dense", "sparse"):
+            own = y[rows] if kind == "dense" else y[rows].to_sparse_csr()
+            data = Shards.of(given(own), mesh)
+            found = fit(data, data.share(w[rows], h), name)
+            factors = [x.full_tensor() for x in found.factors]
+            results[name, kind] = (factors, found.objective, found.kkt)
     torch.save(results, Path(folder) / f"{rank}.pt")
     dist.destroy_process_group()

@@ -16,21 +16,27 @@ from rlra_torch.iterations import (
     MSOM,
     MU,
     SOM,
+    AcceleratedMU,
     ActiveSet,
     Alternating,
     BlockIteration,
     BurgMirrorDescent,
+    CoordinateNewton,
     Counted,
     Extrapolated,
     Gain,
     Gained,
     Inertial,
     Iteration,
+    JointMM,
+    Marginals,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
     Regularized,
     Repeat,
+    Safeguarded,
+    ScalarNewton,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Sensed, Tucker
@@ -245,6 +251,29 @@ BLOCK_ITERATIONS = {
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
     ),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
+    "accelerated mu": IterationCase(AcceleratedMU, EVERY_LOSS, SPLITS),
+    "ccd": IterationCase(CoordinateNewton, ("kl",), SPLITS, gram=True, ordered=True),
+    "sn": IterationCase(ScalarNewton, ("kl",), SPLITS, ("kl",), gram=True, ordered=True),
+    "sn twice": IterationCase(
+        lambda: ScalarNewton(2), ("kl",), SPLITS, ("kl",), gram=True, ordered=True
+    ),
+    "ccd or sn": IterationCase(
+        lambda: Safeguarded(CoordinateNewton(), ScalarNewton()),
+        ("kl",),
+        SPLITS,
+        ("kl",),
+        gram=True,
+        ordered=True,
+    ),
+    "msom or mu": IterationCase(
+        lambda: Safeguarded(MSOM(), MU()), ("frobenius", "kl"), SPLITS, ("frobenius", "kl")
+    ),
+    "fista or projected gradient": IterationCase(
+        lambda: Safeguarded(FISTA(), ProjectedGradient()), regs=EVERY_REG, descends=LEAST_SQUARES
+    ),
+    "burg with marginals": IterationCase(
+        lambda: Marginals(BurgMirrorDescent()), ("kl",), SPLITS, ("kl",), gram=True
+    ),
     "newton": IterationCase(ProjectedNewton, ("frobenius", "kl"), ELASTIC, gram=True),
     "projected least squares": IterationCase(ProjectedLeastSquares, regs=EVERY_REG, gram=True),
     "gained mu": IterationCase(
@@ -267,8 +296,10 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
     for name, case in BLOCK_ITERATIONS.items()
 } | {
     "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
+    "joint mm": (JointMM, ("kl",)),
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
+    "extrapolated mu": (lambda: Extrapolated(Alternating(MU())), ("frobenius", "kl")),
     "lista": (lambda: Alternating(LISTA(3)), LEAST_SQUARES),
     "regularized mu": (
         lambda: Regularized(Alternating(MU()), (NonNegative(), NonNegative(0.01))),

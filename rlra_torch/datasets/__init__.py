@@ -1,23 +1,31 @@
 """Real and synthetic data as torch tensors, each with what is known about it."""
 
 from rlra_torch.datasets.cache import ARCHIVES, Archive, archive_path, data_folder
+from rlra_torch.datasets.counts import Counts, load_counts
 from rlra_torch.datasets.hyperspectral import HyperspectralImage, load_image
 from rlra_torch.datasets.libraries import Faces, SpectralLibrary, load_orl, load_usgs
 from rlra_torch.datasets.matrices import load_matrix
+from rlra_torch.datasets.notes import Spectrogram, note_spectrogram
+from rlra_torch.datasets.stores import open_matrix
 from rlra_torch.datasets.synthetic import LowRank, Mixture, low_rank_nonnegative, mixture
 from rlra_torch.datasets.tensors import Kinetic, load_kinetic
+from rlra_torch.datasets.topics import Topics, topics
 
 __all__ = [
     "ARCHIVES",
     "Archive",
+    "Counts",
     "Faces",
     "HyperspectralImage",
     "Kinetic",
     "LowRank",
     "Mixture",
     "SpectralLibrary",
+    "Spectrogram",
+    "Topics",
     "archive_path",
     "data_folder",
+    "load_counts",
     "load_image",
     "load_kinetic",
     "load_matrix",
@@ -25,4 +33,7 @@ __all__ = [
     "load_usgs",
     "low_rank_nonnegative",
     "mixture",
+    "open_matrix",
+    "note_spectrogram",
+    "topics",
 ]

@@ -8,9 +8,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from ..data import Data, given
+from ..data.rows import RowBlocks
 from ..functional.arguments import whole_number
-from ..functional.missing import observed
-from ..iterations import MU, Alternating, BlockIteration, Iteration
+from ..iterations import MU, Alternating, BlockIteration, Iteration, State
 from ..losses import Loss
 from ..models import CP, NMF, Factors, Model
 from ..problem import Problem
@@ -25,17 +26,19 @@ from .inputs import (
     check_values,
     given_factors,
     kind_of,
+    observations,
     to_tensor,
-    weights_like,
+    whole,
 )
-from .names import iteration_named, loss_named, matrix_start, tensor_start
+from .names import RandomStart, iteration_named, loss_named, matrix_start, tensor_start
 from .results import Factorization, checks, plain
 
 Start = str | Sequence[Array] | None
+Begin = Callable[[Tensor], Factors] | RandomStart | Sequence[Array]
 
 
 def nmf(
-    Y: Array,  # noqa: N803
+    Y: Array | Data,  # noqa: N803
     rank: int,
     loss: str | float | Loss = "frobenius",
     iteration: str | BlockIteration | Iteration | None = None,
@@ -54,16 +57,19 @@ def nmf(
 
     Args:
         Y: (*, m, n) data, leading dimensions for independent problems: a NumPy array, a SciPy
-            sparse matrix or a torch tensor on any device; NaN marks a missing entry.
+            sparse matrix or a torch tensor of any layout on any device; NaN marks a missing entry.
+            Sparse data stays sparse; half precision is computed with in single precision. Or
+            `Data`, such as `Chunks` of a file or `Shards` on several processes.
         rank: the number of components, at least 1.
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
         iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
-            "active_set", "als", "burg", "newton", or an `Iteration`.
+            "active_set", "als", "burg", "newton", "joint", or an `Iteration`.
         init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
-            where the rank allows, else "random". Named starts are made feasible and scaled to the
-            data; factors are used as they are.
+            where the rank and the data allow, else "random". Named starts are made feasible and
+            scaled to the data; factors are used as they are.
         regs: a regularizer for W and one for H; None: nonnegative.
-        weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry.
+        weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry, and
+            so does what a sparse mask does not store.
         max_iter: the largest number of iterations.
         tol: on the scale-free KKT residual.
         check_every: iterations between two checks.
@@ -86,22 +92,24 @@ def nmf(
         >>> fit.relative_error < 1e-3
         True
     """
-    y, back = to_tensor(Y, "Y")
-    if y.ndim < 2:
+    y, back = (Y, whole) if isinstance(Y, Data) else to_tensor(Y, "Y", compact=True)
+    if len(y.shape) < 2:
         raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
     rank, seed = whole_number("the rank", rank), check_seed(seed)
-    name = init if init is not None else "nndsvda" if rank <= min(y.shape[-2:]) else "random"
+    name = _default_start(y, rank) if init is None else init
 
     def start(filled: Tensor) -> Factors:
         assert isinstance(name, str)
         return matrix_start(name, filled, rank, seed)
+
+    begin = RandomStart(rank, seed) if name == "random" else start
 
     return factorize(
         y,
         NMF(),
         loss,
         iteration,
-        start=start if isinstance(name, str) else given_factors(name, y, rank),
+        start=begin if isinstance(name, str) else given_factors(name, given(y), rank),
         regs=regs,
         weights=weights,
         max_iter=max_iter,
@@ -170,7 +178,7 @@ def cp(
         CP(y.ndim),
         loss,
         iteration,
-        start=start if isinstance(init, str) else given_factors(init, y, rank),
+        start=start if isinstance(init, str) else given_factors(init, given(y), rank),
         regs=regs,
         weights=weights,
         max_iter=max_iter,
@@ -183,12 +191,12 @@ def cp(
 
 
 def factorize(
-    y: Array,
+    y: Array | Data,
     model: Model,
     loss: str | float | Loss,
     iteration: str | BlockIteration | Iteration | None,
     *,
-    start: Callable[[Tensor], Factors] | Sequence[Array],
+    start: Begin,
     regs: Sequence[Regularizer] | None = None,
     weights: Array | None = None,
     max_iter: int = 500,
@@ -205,7 +213,7 @@ def factorize(
         model: what predicts it.
         loss, iteration, regs, weights, max_iter, tol, check_every, callbacks, resume: as in `nmf`.
         start: the factors, used as they are, or a function of the data that gives them, which are
-            then made feasible and scaled to it.
+            then made feasible and scaled to it; `RandomStart` does not read the data.
         back: turns factors into the kind of array that the caller had; None: the kind of ``y``.
 
     Returns:
@@ -222,17 +230,18 @@ def factorize(
         >>> fit.converged
         True
     """
-    tensor, own = to_tensor(y, "y")
+    matrix = isinstance(model, Model) and model.matrix
+    known, own = (y, whole) if isinstance(y, Data) else to_tensor(y, "y", compact=matrix)
     if resume is not None and not isinstance(resume, Progress):
         raise TypeError(f"resume takes what load_checkpoint reads, got {kind_of(resume)}")
     loss = loss_named(loss)
-    step = iteration_named(iteration, loss).to(tensor.device)
-    problem = _problem(tensor, model, loss, regs, weights)
+    step = iteration_named(iteration, loss).to(known.device)
+    problem = _problem(known, model, loss, regs, weights)
     step.check(problem)
     solution = solve(
         step,
         problem,
-        _begin(problem, start, iteration) if resume is None else resume,
+        _begin(problem, start, iteration) if resume is None else _placed(problem, step, resume),
         max_iter=max_iter,
         tol=tol,
         check_every=check_every,
@@ -242,7 +251,7 @@ def factorize(
 
 
 def _problem(
-    y: Tensor,
+    y: Tensor | Data,
     model: Model,
     loss: Loss,
     regs: Sequence[Regularizer] | None,
@@ -250,23 +259,42 @@ def _problem(
 ) -> Problem:
     if not isinstance(model, Model):
         raise TypeError(f"the model must be a Model such as NMF(), got {kind_of(model)}")
-    filled, mask = observed(y, None if weights is None else weights_like(weights, y))
-    check_values(filled, loss, mask)
+    if isinstance(y, Data):
+        data = given(y, weights)
+    else:
+        data = observations(y, weights, sparse=model.matrix)
+    check_values(data, loss)
     several = [NonNegative() for _ in model.factor_ndims] if regs is None else check_regs(regs)
-    return Problem(filled, model, loss, [reg.to(y.device) for reg in several], mask)
+    return Problem(data, model, loss, [reg.to(y.device) for reg in several])
 
 
-def _begin(
-    problem: Problem, start: Callable[[Tensor], Factors] | Sequence[Array], iteration: object
-) -> Factors:
+def _default_start(y: Tensor | Data, rank: int) -> str:
+    """NNDSVDa where the data can be read whole and the rank allows it."""
+    whole = not isinstance(y, RowBlocks) and rank <= min(y.shape[-2:])
+    return "nndsvda" if whole else "random"
+
+
+def _begin(problem: Problem, start: Begin, iteration: object) -> Factors:
     """The factors given, or those of a function: feasible, and scaled to the data."""
+    data = problem.data
     if not callable(start):
-        return given_factors(start, problem.y)
-    factors = tuple(start(problem.imputed))
-    problem.model.check(factors, problem.y)
-    step = torch.finfo(problem.y.dtype).tiny
+        return data.placed(given_factors(start, data))
+    random = isinstance(start, RandomStart)
+    factors = data.placed(tuple(start(data) if random else start(problem.imputed)))
+    problem.model.check(factors, data.shape)
+    step = torch.finfo(problem.data.dtype).tiny
     factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
     return problem.scaled(warmed(problem, iteration, factors))
+
+
+def _placed(problem: Problem, step: Iteration, progress: Progress) -> Progress:
+    """The progress with its factors and its memory where the data wants them."""
+    factors = problem.data.placed(progress.state.factors)
+    if factors is progress.state.factors:
+        return progress
+    fresh = step.init(factors, problem).memory
+    memory = problem.data.placed_like(progress.state.memory, fresh)
+    return replace(progress, state=State(factors, memory))
 
 
 def warmed(problem: Problem, iteration: object, factors: Factors) -> Factors:
@@ -282,9 +310,7 @@ def warmed(problem: Problem, iteration: object, factors: Factors) -> Factors:
 
 
 def _described(problem: Problem, step: Iteration, solution: Solution, back: Back) -> Factorization:
-    weights = None if problem.weights is None else problem.weights.double()
-    exact = replace(problem, y=problem.y.double(), weights=weights)
-    error = exact.relative_error(tuple(x.double() for x in solution.factors))
+    error = whole(problem.relative_error(tuple(x.double() for x in solution.factors)))
     description = {
         "model": type(problem.model).__name__,
         "rank": str(solution.factors[0].shape[-1]),

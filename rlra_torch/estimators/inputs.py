@@ -10,10 +10,14 @@ import scipy.sparse
 import torch
 from torch import Tensor, nn
 
+from ..data import Data, Dense, Sparse, given
 from ..functional.arguments import whole_number
+from ..functional.missing import observed
+from ..kernels.sampled import from_scipy
 from ..losses import Loss
 from ..models import Factors
 from ..regularizers import Regularizer
+from ..validation import check_domain
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""
@@ -22,12 +26,14 @@ Back = Callable[[Tensor], Any]
 """Gives a tensor back as the kind of array that came in."""
 
 
-def to_tensor(data: Array, name: str) -> tuple[Tensor, Back]:
+def to_tensor(data: Array, name: str, compact: bool = False) -> tuple[Tensor, Back]:
     """The data as a tensor, and the way back to its kind.
 
     Args:
-        data: a NumPy array, a SciPy sparse matrix (made dense) or a torch tensor.
+        data: a NumPy array, a SciPy sparse matrix or a torch tensor.
         name: what to call it in errors.
+        compact: whether sparse data stays sparse, and half precision is taken; else it is made
+            dense, and refused.
 
     Raises:
         TypeError: another kind, or a dtype that is not real floating point.
@@ -40,15 +46,16 @@ def to_tensor(data: Array, name: str) -> tuple[Tensor, Back]:
     """
     if isinstance(data, Tensor):
         tensor, back = data.detach(), _same
-        tensor = tensor.to_dense() if tensor.layout != torch.strided else tensor
     elif isinstance(data, np.ma.MaskedArray):
         raise TypeError(f"{name} is a masked array; mark what is missing with .filled(np.nan)")
-    elif isinstance(data, np.ndarray) or scipy.sparse.issparse(data):
+    elif isinstance(data, np.ndarray):
         _check_dtype(str(data.dtype), data.dtype.kind, name)
-        dense = data if isinstance(data, np.ndarray) else data.toarray()
         # torch reads neither foreign byte orders, nor negative strides, nor read-only memory.
-        dense = np.require(dense, data.dtype.newbyteorder("="), ["C", "W", "E"])
+        dense = np.require(data, data.dtype.newbyteorder("="), ["C", "W", "E"])
         tensor, back = torch.from_numpy(dense), _numpy
+    elif _is_sparse(data):
+        _check_dtype(str(data.dtype), data.dtype.kind, name)
+        tensor, back = from_scipy(data), _numpy
     else:
         raise TypeError(
             f"{name} must be a NumPy array, a SciPy sparse matrix or a torch tensor, "
@@ -56,20 +63,22 @@ def to_tensor(data: Array, name: str) -> tuple[Tensor, Back]:
         )
     if not tensor.is_floating_point():
         raise TypeError(f"{name} must be real floating point, got {tensor.dtype}; convert it")
-    if tensor.dtype in (torch.float16, torch.bfloat16):
-        raise TypeError(f"{name} is {tensor.dtype}, too coarse to solve in; convert to float32")
     if tensor.numel() == 0:
         raise ValueError(f"{name} is empty: shape {tuple(tensor.shape)}; it needs an entry")
-    return tensor, back
+    if compact:
+        return tensor, back
+    if tensor.dtype in (torch.float16, torch.bfloat16):
+        raise TypeError(f"{name} is {tensor.dtype}, too coarse to solve in; convert to float32")
+    return (tensor if tensor.layout == torch.strided else tensor.to_dense()), back
 
 
-def like(data: Array, name: str, y: Tensor) -> Tensor:
+def like(data: Array, name: str, y: Tensor | Data, compact: bool = False) -> Tensor:
     """Further input (a start, weights) as a tensor, which must match the data in dtype and device.
 
     Raises:
         TypeError: it does not.
     """
-    tensor, _ = to_tensor(data, name)
+    tensor, _ = to_tensor(data, name, compact)
     if tensor.dtype != y.dtype or tensor.device != y.device:
         raise TypeError(
             f"{name} is {tensor.dtype} on {tensor.device} but the data is {y.dtype} on "
@@ -78,37 +87,47 @@ def like(data: Array, name: str, y: Tensor) -> Tensor:
     return tensor
 
 
-def weights_like(weights: Array, y: Tensor) -> Tensor:
-    """Weights or a boolean mask as a tensor that matches the data in dtype (or bool) and device.
+def observations(y: Tensor, weights: Array, sparse: bool) -> Data:
+    """The data of a fit: NaN, and what has no weight, is missing.
+
+    Args:
+        y: dense, or sparse with zeros where nothing is stored.
+        weights: nonnegative weights or a boolean mask like ``y``, or None. What sparse weights do
+            not store is missing.
+        sparse: whether sparse weights stay sparse.
 
     Raises:
-        TypeError: they do not.
+        TypeError: weights of another kind, dtype or device than the data.
+        ValueError: weights that cannot weigh, or of another shape.
     """
-    weights = weights.toarray() if scipy.sparse.issparse(weights) else weights
+    dtype = given(y).dtype
+    if _is_sparse(weights) and weights.dtype == bool:
+        weights = weights.astype(str(dtype).removeprefix("torch."))
     if isinstance(weights, np.ndarray) and weights.dtype == bool:
         weights = torch.from_numpy(np.require(weights, requirements=["C", "W", "E"]))
-    if not isinstance(weights, Tensor) or weights.dtype != torch.bool:
-        return like(weights, "weights", y)
-    if weights.device != y.device:
-        raise TypeError(f"the mask is on {weights.device} but the data is on {y.device}; move one")
-    return weights
+    if isinstance(weights, Tensor) and weights.dtype == torch.bool:
+        weights = weights.to(dtype)
+    if weights is not None:
+        weights = like(weights, "weights", y.to(dtype) if y.dtype != dtype else y, sparse)
+    if all(x is None or x.layout == torch.strided for x in (y, weights)):
+        filled, mask = observed(y, weights)
+        return Dense(filled, None if mask is None else mask.to(dtype))
+    return Sparse.of(y, weights).without_nan()
 
 
-def check_values(y: Tensor, loss: Loss, weights: Tensor | None) -> None:
+def check_values(data: Data, loss: Loss) -> None:
     """Check that a loss can take the observed data.
 
     Raises:
         ValueError: infinite entries, or some outside of the domain of the loss.
     """
-    infinite = int(y.isinf().sum())
-    if infinite:
-        raise ValueError(f"the data has {infinite} infinite entries; mark them as missing with NaN")
-    wrong = loss.domain(y if weights is None else y[weights > 0])
-    if wrong is not None:
-        raise ValueError(
-            f"{type(loss).__name__} cannot take this data: {wrong}; "
-            "clip the data, mask those entries, or use Frobenius"
-        )
+    for values, _ in data.stored():
+        infinite = int(values.isinf().sum())
+        if infinite:
+            raise ValueError(
+                f"the data has {infinite} infinite entries; mark them as missing with NaN"
+            )
+        check_domain(loss, values)
 
 
 def check_seed(seed: int) -> int:
@@ -139,7 +158,7 @@ def check_regs(regs: Sequence[Regularizer]) -> list[Regularizer]:
     return list(regs)
 
 
-def given_factors(factors: Sequence[Array], y: Tensor, rank: int | None = None) -> Factors:
+def given_factors(factors: Sequence[Array], y: Tensor | Data, rank: int | None = None) -> Factors:
     """Starting factors that the user gave, as tensors of their own.
 
     Args:
@@ -171,11 +190,16 @@ def kind_of(value: object) -> str:
 
 
 def _check_dtype(dtype: str, kind: str, name: str) -> None:
-    if kind != "f" or dtype in ("float16", "longdouble", "float128"):
+    if kind != "f" or dtype in ("longdouble", "float128"):
         raise TypeError(
             f"{name} must be real floating point (float32 or float64), got {dtype}; convert it, "
             "for instance with .astype(float)"
         )
+
+
+def whole(x: Tensor) -> Tensor:
+    """A tensor that several processes share, as one."""
+    return x.full_tensor() if hasattr(x, "full_tensor") else x  # pyright: ignore
 
 
 def _same(x: Tensor) -> Tensor:
@@ -184,3 +208,7 @@ def _same(x: Tensor) -> Tensor:
 
 def _numpy(x: Tensor) -> np.ndarray:
     return x.detach().cpu().numpy()
+
+
+def _is_sparse(data: Any) -> bool:  # noqa: ANN401
+    return scipy.sparse.issparse(data)

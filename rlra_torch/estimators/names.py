@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..data import Data, given
 from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
 from ..initialization.nndsvd import Variant
 from ..iterations import (
@@ -16,16 +18,21 @@ from ..iterations import (
     HALS,
     MSOM,
     MU,
+    AcceleratedMU,
     ActiveSet,
     Alternating,
     BlockIteration,
     BurgMirrorDescent,
+    CoordinateNewton,
     Counted,
     Iteration,
+    JointMM,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
+    ScalarNewton,
 )
+from ..kernels.sampled import with_values
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
 from .inputs import kind_of
@@ -38,14 +45,18 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "active_set": ActiveSet,
     "als": ProjectedLeastSquares,
+    "amu": AcceleratedMU,
     "burg": BurgMirrorDescent,
+    "ccd": CoordinateNewton,
     "fista": FISTA,
     "hals": HALS,
     "msom": MSOM,
     "mu": MU,
     "newton": ProjectedNewton,
     "pg": ProjectedGradient,
+    "sn": ScalarNewton,
 }
+WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {"joint": JointMM}
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
 TENSOR_STARTS = ("random", "svd")
 
@@ -121,7 +132,29 @@ def iteration_named(
     """
     if isinstance(iteration, Iteration):
         return iteration
+    if isinstance(iteration, str) and iteration in WHOLE_ITERATIONS:
+        return WHOLE_ITERATIONS[iteration]()
     return Alternating(block_iteration_named(iteration, loss, default), inner=Counted())
+
+
+@dataclass(frozen=True)
+class RandomStart:
+    """Random factors (W, H), for which nothing of the data but its shape is needed.
+
+    Args:
+        rank: the number of components.
+        seed: of the generator.
+    """
+
+    rank: int
+    seed: int
+
+    def __call__(self, data: Data) -> Factors:
+        """The factors, whole."""
+        *lead, m, n = data.shape
+        like = torch.empty(0, dtype=data.dtype, device=data.device)
+        shapes = [(*lead, m, self.rank), (*lead, n, self.rank)]
+        return random_factors(shapes, like, self.seed)
 
 
 def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
@@ -130,10 +163,8 @@ def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
     Raises:
         ValueError: an unknown name.
     """
-    m, n = y.shape[-2:]
-    lead = tuple(y.shape[:-2])
     if init == "random":
-        return random_factors([(*lead, m, rank), (*lead, n, rank)], y, seed)
+        return RandomStart(rank, seed)(given(y))
     if init in ("nndsvd", "nndsvda", "nndsvdar"):
         return _nndsvd(y, rank, init, seed)
     if init == "spa":
@@ -150,8 +181,14 @@ def _nndsvd(y: Tensor, rank: int, variant: Variant, seed: int) -> Factors:
     only for data of order 1: so the largest entry is made 1, and the answer does not depend on the
     unit of the data.
     """
-    largest = y.amax((-2, -1), keepdim=True).clamp_min(torch.finfo(y.dtype).tiny)
-    w, h = nndsvd((y / largest).clamp_min(0), rank, variant, seed)
+    tiny = torch.finfo(y.dtype).tiny
+    if y.layout == torch.strided:
+        largest = y.amax((-2, -1), keepdim=True).clamp_min(tiny)
+        w, h = nndsvd((y / largest).clamp_min(0), rank, variant, seed)
+    else:
+        stored = y.values()
+        largest = stored.max().clamp_min(tiny) if len(stored) else stored.new_ones(())
+        w, h = nndsvd(with_values(y, (stored / largest).clamp_min(0)), rank, variant, seed)
     return w * largest.sqrt(), h * largest.sqrt()
 
 

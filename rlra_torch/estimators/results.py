@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..functional.files import replaced_file
 from ..plots import convergence
 
 if TYPE_CHECKING:
@@ -129,14 +129,9 @@ class Factorization:
             for k, column in zip(Check._fields, zip(*self.history, strict=True), strict=True)
         }
         meta = {"description": self.description, "torch": isinstance(self.factors[0], Tensor)}
-        partial = path.with_name(path.name + ".partial")
         arrays |= {name: _array(getattr(self, name)) for name in _MEASURED}
-        try:
-            with open(partial, "wb") as file:
-                np.savez(file, meta=np.array(json.dumps(meta)), **arrays, **columns)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replaced_file(path) as file:
+            np.savez(file, meta=np.array(json.dumps(meta)), **arrays, **columns)
 
     @classmethod
     def load(cls, path: str | Path) -> Factorization:

@@ -36,10 +36,11 @@ def kullback_leibler(prediction: Tensor, y: Tensor) -> Tensor:
         >>> kullback_leibler(torch.tensor([2.0, 3.0]), torch.tensor([2.0, 0.0]))
         tensor([0., 3.])
     """
-    p = prediction.clamp_min(prediction_floor(prediction.dtype, 1.0))
-    positive = y > 0
-    t = p / torch.where(positive, y, 1)
-    return torch.where(positive, y * (t - 1 - t.log()), prediction)
+    floor = prediction_floor(prediction.dtype, 1.0)
+    # A datum of 0 becomes next to nothing: to choose between entries costs as much as all the rest.
+    data = y.clamp_min(floor)
+    t = prediction.clamp_min(floor) / data
+    return data * (t - 1 - t.log())
 
 
 def itakura_saito(prediction: Tensor, y: Tensor) -> Tensor:

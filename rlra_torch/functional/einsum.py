@@ -108,6 +108,12 @@ class Equation:
         """``(factors...) -> prediction``."""
         return _terms(self.inputs, self.output)
 
+    @property
+    def matrix(self) -> bool:
+        """Whether it is ``W H^T``: two factors, rows by rank."""
+        (a, b), rank = (self.inputs[0][:1], self.inputs[-1][:1]), self.inputs[0][1:]
+        return self.inputs == (a + rank, b + rank) and self.output == a + b
+
     def roles(self, n: int) -> tuple[str, str, str]:
         """The batch, rows and rank letters of factor ``n``."""
         others = "".join(self._others(n))

@@ -31,14 +31,14 @@ def truncated_svd(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The `rank` leading singular triplets, Y ≈ U diag(S) Vᵀ.
 
-    Exact when a dimension is at most 1000 or when the rank is not small against both; else a
-    randomized subspace iteration with 10 extra columns and 8 power iterations, whose error in
-    the i-th value decays like (S[rank + 10] / S[i]) to the power 34. Signs are fixed: in every
-    column of U the first entry of largest magnitude is positive. The result is meant as a start,
-    not to be differentiated.
+    Exact when the matrix is dense and a dimension is at most 1000, or when the rank is not small
+    against both; else a randomized subspace iteration with 10 extra columns and 8 power
+    iterations, whose error in the i-th value decays like (S[rank + 10] / S[i]) to the power 34.
+    Signs are fixed: in every column of U the first entry of largest magnitude is positive. The
+    result is meant as a start, not to be differentiated.
 
     Args:
-        y: Real data, shape (*, m, n).
+        y: Real data, shape (*, m, n); a single matrix may be sparse.
         rank: Number of triplets, at most min(m, n).
         generator: Source of the test matrix. It is drawn on the generator's own device and moved
             to y's, so that a CPU generator gives the same draw on every device.
@@ -66,12 +66,13 @@ def truncated_svd(
             f"choose a rank between 1 and {smallest}."
         )
     y = y.detach()
-    block = rank + _OVERSAMPLING
-    if smallest <= _EXACT_LIMIT or 4 * block >= smallest:
-        left, values, right = _economic_svd(y)
+    block, dense = rank + _OVERSAMPLING, y.layout == torch.strided
+    if (dense and smallest <= _EXACT_LIMIT) or 4 * block >= smallest:
+        left, values, right = _economic_svd(y if dense else y.to_dense())
     else:
-        basis = _leading_subspace(y, block, generator)
-        inner, values, right = _economic_svd(basis.mT @ y)
+        turned = y.mT if dense else y.mT.to_sparse_csr()
+        basis = _leading_subspace(y, turned, block, generator)
+        inner, values, right = _economic_svd((turned @ basis).mT)
         left = basis @ inner
     return _fix_signs(left[..., :rank], values[..., :rank], right[..., :rank])
 
@@ -90,14 +91,14 @@ def _economic_svd(y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return left, values, right.mT
 
 
-def _leading_subspace(y: Tensor, block: int, generator: torch.Generator) -> Tensor:
+def _leading_subspace(y: Tensor, turned: Tensor, block: int, generator: torch.Generator) -> Tensor:
     """Orthonormal basis (*, m, block) of an approximate leading column space."""
     test = torch.randn(
         y.shape[-1], block, generator=generator, dtype=y.dtype, device=generator.device
     )
     basis = torch.linalg.qr(y @ test.to(y.device)).Q
     for _ in range(_POWER_ITERATIONS):
-        basis = torch.linalg.qr(y.mT @ basis).Q
+        basis = torch.linalg.qr(turned @ basis).Q
         basis = torch.linalg.qr(y @ basis).Q
     return basis
 

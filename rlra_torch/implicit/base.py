@@ -144,7 +144,7 @@ class Implicit(nn.Module, ABC):
 
     def solve(self, problem: Problem, start: Factors) -> Solution:
         """The solution without a graph."""
-        tol = torch.finfo(problem.y.dtype).eps ** 0.75 if self.tol is None else self.tol
+        tol = torch.finfo(problem.data.dtype).eps ** 0.75 if self.tol is None else self.tol
         start = tuple(x.detach() for x in start)
         return solve(
             self.iteration,

@@ -25,7 +25,7 @@ def nndsvd(
     stay zero, and in "nndsvda" they are all equal.
 
     Args:
-        y: Nonnegative data, shape (*, m, n).
+        y: Nonnegative data, shape (*, m, n); a single matrix may be sparse.
         rank: Number of components, at most min(m, n).
         variant: What replaces zeros.
         seed: Integer seed or generator, for "nndsvdar" and for large data.
@@ -53,7 +53,8 @@ def nndsvd(
     significant = values > 10 * torch.finfo(y.dtype).eps * values[..., :1]
     w, h = _nonnegative_pairs(left, torch.where(significant, values, 0.0), right)
     w, h = _drop_noise(w), _drop_noise(h)
-    mean = y.detach().mean((-2, -1), keepdim=True)
+    total = y.detach().sum((-2, -1), keepdim=True) if y.layout == torch.strided else y.sum()
+    mean = total / (y.shape[-2] * y.shape[-1])
     if variant == "nndsvda":
         return torch.where(w == 0, mean, w), torch.where(h == 0, mean, h)
     if variant == "nndsvdar":

@@ -79,7 +79,7 @@ def spa(y: Tensor, rank: int) -> tuple[Tensor, Tensor]:
                 [0.5000, 0.5000],
                 [0.0000, 1.0000]])
     """
-    y = y.detach()
+    y = y.detach() if y.layout == torch.strided else y.detach().to_dense()
     w = _select(y, spa_indices(y, rank))
     return w, (torch.linalg.pinv(w) @ y).mT.clamp_min(0)
 

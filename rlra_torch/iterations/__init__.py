@@ -1,19 +1,24 @@
 """Iterations: torch modules that improve a state and do nothing else."""
 
+from .accelerated import AcceleratedMU
 from .active_set import ActiveSet
 from .alternating import Alternating, Counted
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
+from .coordinate import CoordinateNewton, ScalarNewton
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
 from .inertial import Inertial
+from .joint import JointMM
 from .lista import LISTA
+from .marginals import Marginals
 from .mu import MU
 from .newton import ProjectedNewton
 from .projected_ls import ProjectedLeastSquares
+from .safeguarded import Safeguarded
 from .som import MSOM, SOM
 
 __all__ = [
@@ -23,21 +28,27 @@ __all__ = [
     "MSOM",
     "MU",
     "SOM",
+    "AcceleratedMU",
     "ActiveSet",
     "Alternating",
     "BlockIteration",
     "BurgMirrorDescent",
+    "CoordinateNewton",
     "Counted",
     "Extrapolated",
     "Gain",
     "Gained",
     "Inertial",
     "Iteration",
+    "JointMM",
+    "Marginals",
     "ProjectedGradient",
     "ProjectedLeastSquares",
     "ProjectedNewton",
     "Regularized",
     "Repeat",
+    "Safeguarded",
+    "ScalarNewton",
     "State",
     "iterates",
     "require_iteration",

@@ -12,7 +12,7 @@ from ..blocks import Block, QuadraticBlock
 from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
-from .base import BlockIteration, Iteration, State
+from .base import BlockIteration, Iteration, State, rank_first
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ class Alternating(Iteration):
 
     def init(self, factors: Factors, problem: Problem) -> State:
         memory = [
-            self._of(n).init(problem.pack(n, factors)) if n in problem.order else ()
+            self.of(n).init(problem.pack(n, factors)) if n in problem.order else ()
             for n in range(len(factors))
         ]
-        return State(tuple(factors), tuple(memory))
+        return State(rank_first(factors), tuple(memory))
 
     def forward(self, state: State, problem: Problem) -> State:
         for n in problem.order if self.order is None else self.order:
@@ -114,9 +114,10 @@ class Alternating(Iteration):
                 f"the order {self.order} has factors that are not free: those are {problem.order}"
             )
         for n in problem.order if self.order is None else self.order:
-            self._of(n).check(problem, n)
+            self.of(n).check(problem, n)
 
-    def _of(self, n: int) -> BlockIteration:
+    def of(self, n: int) -> BlockIteration:
+        """The block iteration of factor ``n``."""
         found = self.iterations[n if len(self.iterations) > 1 else 0]
         assert isinstance(found, BlockIteration)
         return found
@@ -124,7 +125,7 @@ class Alternating(Iteration):
     def update(self, state: State, problem: Problem, n: int) -> tuple[State, Block]:
         """The inner iterations of one factor; also the block that they worked on."""
         factors = state.factors
-        iteration, memory = self._of(n), state.memory[n]
+        iteration, memory = self.of(n), state.memory[n]
         block, reg = problem.block(n, factors), problem.regularizer(n, factors)
         x = problem.pack(n, factors)
         times = self._count(problem, n, block, x)
@@ -139,5 +140,5 @@ class Alternating(Iteration):
             return inner
         if not isinstance(block, QuadraticBlock):
             return 1  # nothing is computed once for all: an inner step costs an outer one
-        outer = 2.0 * problem.y[(0,) * len(problem.batch_shape)].numel() * x.shape[-1]
-        return inner(outer, self._of(n).sweep_cost(x.shape[-2], x.shape[-1]))
+        outer = 2.0 * problem.data.count(problem.model) * x.shape[-1]
+        return inner(outer, self.of(n).sweep_cost(x.shape[-2], x.shape[-1]))

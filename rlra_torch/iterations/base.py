@@ -57,9 +57,11 @@ class BlockIteration(nn.Module, ABC):
 
     Attributes:
         nonnegative: whether it needs factors that are nonnegative, frozen ones included.
+        multiplicative: whether it multiplies entries, so that one at 0 stays there.
     """
 
     nonnegative: bool = False
+    multiplicative: bool = False
 
     def init(self, x: Tensor) -> tuple:
         """The private memory to start from, a (nested) tuple of tensors."""
@@ -123,6 +125,7 @@ class Wrapped(BlockIteration, ABC):
                 f"{type(self).__name__} takes a block iteration, got {type(iteration).__name__}"
             )
         self.iteration, self.nonnegative = iteration, iteration.nonnegative
+        self.multiplicative = iteration.multiplicative
 
     def init(self, x: Tensor) -> tuple:
         return self.iteration.init(x)
@@ -132,6 +135,11 @@ class Wrapped(BlockIteration, ABC):
 
     def sweep_cost(self, rows: int, rank: int) -> float:
         return self.iteration.sweep_cost(rows, rank)
+
+
+def rank_first(factors: Factors) -> Factors:
+    """The factors with columns that lie together in memory, which products and sweeps want."""
+    return tuple(x.mT.contiguous().mT for x in factors)
 
 
 def require_iteration(name: str, iteration: object) -> None:

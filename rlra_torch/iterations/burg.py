@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..blocks import Block, DivergenceBlock
+from ..blocks import Block
 from ..losses import KullbackLeibler
 from ..problem import Problem
 from ..regularizers import Regularizer
@@ -42,12 +42,11 @@ class BurgMirrorDescent(BlockIteration):
         tensor([[2.]])
     """
 
-    nonnegative = True
+    nonnegative, multiplicative = True, True
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        assert isinstance(block, DivergenceBlock)
         split = reg.split(x)
         l1, l2 = split.l1, split.l2
         tiny = torch.finfo(x.dtype).tiny

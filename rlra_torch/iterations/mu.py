@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..functional.arguments import real_number
+from ..losses import Loss
 from ..problem import Problem
 from ..regularizers import Regularizer
 from .base import BlockIteration
@@ -23,7 +24,8 @@ class MU(BlockIteration):
 
     Args:
         floor: no entry falls below ``floor`` times the largest entry of its factor, because 0 is
-            absorbing, and a 0 of the start is lifted to it; None: the rounding unit of the dtype.
+            absorbing, and a 0 of the start is lifted to it; None: the square of the rounding unit of
+            the dtype, for entries of sparse factors are far below the rounding unit.
 
     References:
         | Lee, Seung, Learning the parts of objects by nonnegative matrix factorization (1999)
@@ -40,27 +42,66 @@ class MU(BlockIteration):
         tensor([[1., 2.]])
     """
 
-    nonnegative = True
+    nonnegative, multiplicative = True, True
 
     def __init__(self, floor: float | None = None) -> None:
         super().__init__()
-        if floor is not None and not 0 <= real_number("the floor of MU", floor) < 1:
-            raise ValueError(f"floor is relative, 0 <= floor < 1, got {floor}")
-        self.floor = floor
+        self.floor = relative_floor(floor)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
-        positive, negative = block.split(x)
-        split = reg.split(x)
-        x_new = block.loss.majorized(x, positive, negative, split.l1, split.l2)
-        floor = torch.finfo(x.dtype).eps if self.floor is None else self.floor
-        return split.clip(torch.maximum(x_new, lowest(x.detach(), floor))), memory
+        return self.updated(x, block, reg)[0], memory
+
+    def updated(self, x: Tensor, block: Block, reg: Regularizer) -> tuple[Tensor, Tensor, Tensor]:
+        """The step, and the two parts of the gradient that it was made of.
+
+        Args:
+            x: (*, batch, rows, rank).
+            block: the subproblem.
+            reg: the regularizer.
+        """
+        parts = block.split(x)
+        return multiplied(x, parts, block.loss, reg, self.floor), *parts
 
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)
         problem.regs[n].split(one)
         problem.loss.majorized(one, one, one, None, None)
+
+
+def multiplied(
+    x: Tensor,
+    parts: tuple[Tensor, Tensor],
+    loss: Loss,
+    reg: Regularizer,
+    floor: float | None = None,
+) -> Tensor:
+    """The multiplicative update.
+
+    Args:
+        x: (*, batch, rows, rank), nonnegative.
+        parts: of the gradient, like ``x``.
+        loss: whose majorizer is minimized.
+        reg: an elastic net on an interval.
+        floor: as in `MU`.
+    """
+    split = reg.split(x)
+    found = loss.majorized(x, *parts, split.l1, split.l2)
+    floor = torch.finfo(x.dtype).eps ** 2 if floor is None else floor
+    return split.clip(torch.maximum(found, lowest(x.detach(), floor)))
+
+
+def relative_floor(floor: float | None) -> float | None:
+    """Check a floor of multiplicative updates.
+
+    Raises:
+        TypeError: not a number.
+        ValueError: outside [0, 1).
+    """
+    if floor is not None and not 0 <= real_number("the floor of MU", floor) < 1:
+        raise ValueError(f"floor is relative, 0 <= floor < 1, got {floor}")
+    return floor
 
 
 def lowest(x: Tensor, floor: float) -> Tensor:

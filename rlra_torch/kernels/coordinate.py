@@ -12,6 +12,7 @@ memory; its backward differentiates the plain version, which is also the referen
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,8 @@ def coordinate_sweeps(
         >>> coordinate_sweeps(torch.zeros(1, 2), g, c)
         tensor([[1., 0.]])
     """
+    if hasattr(x, "device_mesh"):
+        return _of_shards(x, gram, cross, penalties, interval, sweeps)
     (l1, l2), (lower, upper) = penalties, interval
     if l2 is not None:
         if l2.shape[:-1].numel() > 1:
@@ -59,6 +62,22 @@ def coordinate_sweeps(
         run = _plane_sweeps_cpu if plain and not torch.compiler.is_compiling() else plane_sweeps
         return run(x.mT, gram, cross.mT, lower, upper, sweeps).mT
     return plain_sweeps(x, gram, cross, l1, interval, sweeps)
+
+
+def _of_shards(
+    x: Any,  # noqa: ANN401
+    gram: Any,  # noqa: ANN401
+    cross: Any,  # noqa: ANN401
+    penalties: tuple[Tensor | None, Tensor | None],
+    interval: tuple[float, float],
+    sweeps: int,
+) -> Tensor:
+    """Rows do not see each other, so that each process sweeps over its own."""
+    mine, theirs, goal = (part.to_local() for part in (x, gram, cross))
+    found = coordinate_sweeps(mine, theirs, goal, penalties, interval, sweeps).contiguous()
+    return type(x).from_local(
+        found, x.device_mesh, x.placements, shape=x.shape, stride=found.stride()
+    )
 
 
 def plain_sweeps(

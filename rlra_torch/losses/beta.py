@@ -249,13 +249,12 @@ def _positive_root(terms: list[tuple[Tensor, float]], right: Tensor) -> Tensor:
     """
     tiny = torch.finfo(right.dtype).tiny
     logs = torch.stack(torch.broadcast_tensors(*(c.clamp_min(tiny).log() for c, _ in terms)))
-    powers = torch.tensor([e for _, e in terms], dtype=right.dtype, device=right.device)
-    powers = powers.reshape(-1, *(1,) * right.ndim)
-    target = right.log()
+    target, powers = right.log(), [e for _, e in terms]
 
     def newton(u: Tensor, logs: Tensor, target: Tensor) -> Tensor:
-        weighted = logs + powers * u
-        slope = (torch.softmax(weighted, 0) * powers).sum(0)
+        weighted = logs + torch.stack([e * u for e in powers])
+        shares = torch.softmax(weighted, 0).unbind(0)
+        slope = sum(e * share for e, share in zip(powers, shares, strict=True))
         return u - (torch.logsumexp(weighted, 0) - target) / slope
 
     u = torch.zeros_like(target)

@@ -21,10 +21,12 @@ class Model(nn.Module, ABC):
     Attributes:
         ndim: the number of dimensions of one prediction, without leading ones.
         factor_ndims: the same for each factor.
+        matrix: whether it is ``W H^T``, for which there are kernels and sparse data.
     """
 
     ndim: int
     factor_ndims: tuple[int, ...]
+    matrix: bool = False
 
     @abstractmethod
     def forward(self, factors: Factors) -> Tensor:
@@ -90,8 +92,8 @@ class Model(nn.Module, ABC):
         prediction = self(factors)
         return self.layout(n).pack(self.adjoint(factors, n, torch.ones_like(prediction)))
 
-    def check(self, factors: Factors, y: Tensor | None = None) -> None:
-        """Check the number and the shapes of the factors, and of the data if given.
+    def check(self, factors: Factors, shape: torch.Size | None = None) -> None:
+        """Check the number and the shapes of the factors, and against that of the data if given.
 
         Raises:
             ValueError: with one sentence on what does not fit.

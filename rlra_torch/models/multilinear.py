@@ -43,6 +43,7 @@ class Multilinear(Model):
         self.equation = Equation.parse(equation)
         self.ndim = len(self.equation.output)
         self.factor_ndims = tuple(len(term) for term in self.equation.inputs)
+        self.matrix = self.equation.matrix
         # What the steps ask for again and again, once.
         factors = range(len(self.factor_ndims))
         self._roles = [self.equation.roles(n) for n in factors]
@@ -125,25 +126,24 @@ class Multilinear(Model):
         rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
-    def check(self, factors: Factors, y: Tensor | None = None) -> None:
-        super().check(factors, y)
+    def check(self, factors: Factors, shape: torch.Size | None = None) -> None:
+        super().check(factors, shape)
         sizes: dict[str, tuple[int, str]] = {}
-        operands = [(f"factor {n}", x) for n, x in enumerate(factors)]
+        operands = [(f"factor {n}", x.shape) for n, x in enumerate(factors)]
         terms = list(self.equation.inputs)
-        if y is not None:
-            operands, terms = [("the data", y), *operands], [self.equation.output, *terms]
-        for (name, x), term in zip(operands, terms, strict=True):
-            if x.ndim < len(term):
+        if shape is not None:
+            operands, terms = [("the data", shape), *operands], [self.equation.output, *terms]
+        for (name, own), term in zip(operands, terms, strict=True):
+            if len(own) < len(term):
                 raise ValueError(
-                    f"{name} needs at least {len(term)} dimensions ({term}), "
-                    f"got shape {tuple(x.shape)}"
+                    f"{name} needs at least {len(term)} dimensions ({term}), got shape {tuple(own)}"
                 )
-            for letter, size in zip(term, x.shape[x.ndim - len(term) :], strict=True):
+            for letter, size in zip(term, own[len(own) - len(term) :], strict=True):
                 known, owner = sizes.setdefault(letter, (size, name))
                 if known != size:
                     raise ValueError(
                         f"dimension {letter!r} is {known} in {owner} but {size} in {name} "
-                        f"of shape {tuple(x.shape)}"
+                        f"of shape {tuple(own)}"
                     )
 
     def extra_repr(self) -> str:

@@ -76,14 +76,14 @@ class Sensed(Model):
         ratio = gain / before.clamp_min(tiny)
         return ratio[(..., *(None,) * (energy.ndim - ratio.ndim))] * energy
 
-    def check(self, factors: Factors, y: Tensor | None = None) -> None:
+    def check(self, factors: Factors, shape: torch.Size | None = None) -> None:
         self.model.check(factors)
-        if y is None:
+        if shape is None:
             return
         meta = tuple(torch.empty_like(x, device="meta") for x in factors)
-        shape = _meta_shape(self.model, meta, self.operator)
-        if y.shape[y.ndim - self.ndim :] != shape[len(shape) - self.ndim :]:
-            raise ValueError(f"the data has shape {tuple(y.shape)} but the model measures {shape}")
+        measured = _meta_shape(self.model, meta, self.operator)
+        if shape[len(shape) - self.ndim :] != measured[len(measured) - self.ndim :]:
+            raise ValueError(f"the data has shape {tuple(shape)} but the model measures {measured}")
 
 
 def _meta_shape(model: Model, factors: Factors, operator: LinearMap) -> tuple[int, ...]:

@@ -2,6 +2,7 @@
 
 from rlra_torch.plots.curves import Record, convergence
 from rlra_torch.plots.maps import abundance_maps
+from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
 from rlra_torch.plots.spectra import spectra
 from rlra_torch.plots.style import OKABE_ITO, save
@@ -11,6 +12,7 @@ __all__ = [
     "Record",
     "abundance_maps",
     "convergence",
+    "race",
     "rank_curves",
     "save",
     "spectra",

@@ -11,18 +11,18 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from ..data import Dense
 from ..estimators.inputs import (
     Array,
     check_regs,
     check_seed,
     check_values,
     kind_of,
+    observations,
     to_tensor,
-    weights_like,
 )
 from ..estimators.names import block_iteration_named, loss_named
 from ..functional.arguments import whole_number
-from ..functional.missing import observed
 from ..functional.modules import tensors
 from ..iterations import Alternating, BlockIteration, Iteration
 from ..losses import Loss
@@ -136,8 +136,10 @@ def _study(
 ) -> Study:
     if y.ndim != 2:
         raise ValueError(f"select_rank needs a matrix, got shape {tuple(y.shape)}")
-    filled, seen = observed(y, None if weights is None else weights_like(weights, y))
-    check_values(filled, loss, seen)
+    data = observations(y, weights, sparse=False)
+    assert isinstance(data, Dense)
+    check_values(data, loss)
+    filled, seen = data.y, data.weights
     found = check_regs((NonNegative(), NonNegative()) if regs is None else regs)
     if any(x.ndim and x.shape[-1] != 1 for reg in found for x in tensors(reg)):
         raise ValueError("the weights of a regularizer must be the same for all components")

@@ -1,11 +1,13 @@
 """Solvers: the one loop, with stopping and callbacks around it."""
 
 from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
+from .online import OnlineNMF
 from .solve import Progress, Record, Solution, solve
 
 __all__ = [
     "Checkpoint",
     "EarlyStop",
+    "OnlineNMF",
     "Progress",
     "ProgressBar",
     "Record",

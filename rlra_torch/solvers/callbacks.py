@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import os
+import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
+from torch import Tensor
 
 from ..functional.arguments import real_number, whole_number
+from ..functional.files import replaced_file
 from ..iterations import State
 from .solve import Progress, Record
 
@@ -78,14 +81,17 @@ class EarlyStop:
 class Checkpoint:
     """Write the progress to a file at each check, so that a solve can be resumed.
 
-    The file is replaced in one move: an interruption leaves the last one whole.
+    The file is replaced in one move: an interruption leaves the last one whole. Where the factors
+    lie on several processes the first one writes them, whole.
 
     Args:
         path: where to write.
         every: checks between two writes.
+        seconds: the least time between two writes.
+        last: the iteration of the last check, at which it writes whatever the time; or None.
 
     Raises:
-        ValueError: fewer than one check between writes.
+        ValueError: fewer than one check between writes, or a negative time.
 
     Example:
         >>> import tempfile
@@ -93,24 +99,34 @@ class Checkpoint:
         1
     """
 
-    def __init__(self, path: str | Path, every: int = 1) -> None:
-        self.path = Path(path)
+    def __init__(
+        self, path: str | Path, every: int = 1, seconds: float = 0.0, last: int | None = None
+    ) -> None:
+        self.path, self.last = Path(path), last
         self.every = whole_number("the checks between two writes", every)
+        if real_number("the seconds between two writes", seconds) < 0:
+            raise ValueError(f"the seconds between two writes must not be negative, got {seconds}")
+        self.seconds, self.written = seconds, -float("inf")
 
     def __call__(self, progress: Progress) -> None:
         """Write, if it is time."""
-        if (len(progress.history) - 1) % self.every and not bool(progress.done.all()):
+        ended = bool(progress.done.all()) or progress.history[-1].iteration == self.last
+        if not ended and (len(progress.history) - 1) % self.every:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.name + ".partial")
+        first = progress.state.factors[0]
+        if not ended and not _agreed(time.monotonic() - self.written >= self.seconds, first):
+            return
         content = {
-            "state": tuple(progress.state),
+            "state": _whole(tuple(progress.state)),
             "done": progress.done,
             "n_iter": progress.n_iter,
             "history": [tuple(record) for record in progress.history],
         }
-        torch.save(content, partial)
-        os.replace(partial, self.path)
+        if _leads(first):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with replaced_file(self.path) as file:
+                torch.save(content, file)
+        self.written = time.monotonic()
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str | None = None) -> Progress:
@@ -138,3 +154,28 @@ def load_checkpoint(path: str | Path, device: torch.device | str | None = None) 
         return Progress(state, content["done"], content["n_iter"], history)
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint of a solve, or it is damaged") from error
+
+
+def _shared(x: Tensor) -> bool:
+    """Whether a tensor lies on several processes."""
+    return hasattr(x, "full_tensor")
+
+
+def _leads(x: Tensor) -> bool:
+    return not _shared(x) or torch.distributed.get_rank() == 0
+
+
+def _agreed(answer: bool, x: Tensor) -> bool:
+    """What the first process answers, for a step that all must take together."""
+    if not _shared(x):
+        return answer
+    said = torch.tensor(answer, device=x.device)
+    torch.distributed.broadcast(said, src=0)
+    return bool(said)
+
+
+def _whole(tree: Any) -> Any:  # noqa: ANN401
+    """The same nested tuple, of whole tensors."""
+    if isinstance(tree, Tensor):
+        return tree.full_tensor() if _shared(tree) else tree  # pyright: ignore
+    return tuple(_whole(part) for part in tree) if isinstance(tree, tuple) else tree

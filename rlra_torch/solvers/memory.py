@@ -8,6 +8,7 @@ from copy import copy
 import torch
 from torch import Tensor
 
+from ..data import Dense
 from ..functional.memory import available_bytes, peak_bytes
 from ..functional.modules import AnyModule, exchanged
 from ..iterations import Iteration
@@ -44,12 +45,13 @@ def solve_bytes(iteration: Iteration, problem: Problem, factors: Factors) -> int
         >>> (solve_bytes(Alternating(MU()), problem, start) or 0) > 2 * 4 * y.numel()
         True
     """
-    if type(problem.y) is not Tensor:
+    data = problem.data
+    if not isinstance(data, Dense) or type(data.y) is not Tensor:
         return None
-    blank, start = _blank(problem), tuple(_like(x) for x in factors)
+    blank, start = _blank(problem, data), tuple(_like(x) for x in factors)
     peak = batch_bytes(iteration, lambda: (blank, start))
     # When half of the problems are done the data of the others are copied.
-    parts = [x for x in (problem.y, problem.weights) if x is not None]
+    parts = [x for x in (data.y, data.weights) if x is not None]
     copied = sum(_copied_bytes(x, len(problem.batch_shape)) for x in parts)
     return None if peak is None else int(max(peak, (peak + 1.1 * copied) / 2))
 
@@ -70,8 +72,7 @@ def batch_bytes(iteration: Iteration, build: Callable[[], tuple[Problem, Factors
     def once() -> None:
         problem, start = build()
         after = step(step.init(start, problem), problem)
-        problem.objective(after.factors)
-        problem.kkt(after.factors)
+        problem.measure(after.factors)
 
     try:
         return int(1.1 * peak_bytes(once))
@@ -85,19 +86,21 @@ def check_memory(iteration: Iteration, problem: Problem, factors: Factors) -> No
     Raises:
         MemoryError: it does not; the sentence says what it needs and what there is.
     """
-    data = problem.y.numel() * problem.y.element_size()
-    free = None if data < SMALL else available_bytes(problem.y.device)
-    if free is None or LARGEST_STEP * data < free:
+    data = problem.data
+    if not isinstance(data, Dense) or data.y.numel() * data.y.element_size() < SMALL:
+        return
+    free = available_bytes(data.device)
+    if free is None or LARGEST_STEP * data.y.numel() * data.y.element_size() < free:
         return
     needed = solve_bytes(iteration, problem, factors)
     if needed is not None and needed > free:
         count = problem.batch_shape.numel()
         advice = f"solve fewer than {count} problems at once" if count > 1 else "use float32"
-        if count == 1 and problem.y.dtype == torch.float32:
+        if count == 1 and data.dtype == torch.float32:
             advice = "use a machine with more, or less data"
         raise MemoryError(
             f"this solve needs {size(needed)} beyond its data but {size(free)} are free on "
-            f"{problem.y.device}; {advice}"
+            f"{data.device}; {advice}"
         )
 
 
@@ -116,14 +119,13 @@ def _like(x: Tensor) -> Tensor:
     return torch.empty_strided(x.shape, x.stride(), dtype=x.dtype, device="meta")
 
 
-def _blank(problem: Problem) -> Problem:
+def _blank(problem: Problem, data: Dense) -> Problem:
     other = copy(problem)
-    object.__setattr__(other, "y", _like(problem.y))
+    weights = None if data.weights is None else _like(data.weights)
+    object.__setattr__(other, "data", data.like(_like(data.y), weights))
     object.__setattr__(other, "model", without_values(problem.model))
     object.__setattr__(other, "loss", without_values(problem.loss))
     object.__setattr__(other, "regs", tuple(without_values(reg) for reg in problem.regs))
-    weights = None if problem.weights is None else _like(problem.weights)
-    object.__setattr__(other, "weights", weights)
     return other
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..functional.batch import picked
 from ..functional.modules import exchanged, tensors
 from ..iterations import Iteration, State
 from ..models import Factors
@@ -36,7 +37,7 @@ class Running:
     def gather(self, tree: Any) -> Any:  # noqa: ANN401
         """These problems' part of a tensor (*, ...), or of a (nested) tuple of tensors."""
         if isinstance(tree, Tensor):
-            return _picked(tree, self.where)
+            return picked(tree, self.where)
         parts = [self.gather(part) for part in tree]
         return State(*parts) if isinstance(tree, State) else tuple(parts)
 
@@ -72,29 +73,23 @@ def running(
     if before is not None and all(map(torch.equal, before.where, where)):
         return before
     part, own = copy(problem), problem.model.factor_ndims
-    weights = None if problem.weights is None else _picked(problem.weights, where)
+    data = problem.data.picked(where)
+    if data is None:
+        return None
     regs = tuple(
         _regularizer(reg, done.shape, ndim, where)
         for reg, ndim in zip(problem.regs, own, strict=True)
     )
-    for name, value in (("y", _picked(problem.y, where)), ("weights", weights), ("regs", regs)):
+    for name, value in (("y", data), ("weights", None), ("data", data), ("regs", regs)):
         object.__setattr__(part, name, value)
     return Running(where, part)
-
-
-def _picked(x: Tensor, where: tuple[Tensor, ...]) -> Tensor:
-    """Entries along the leading dimensions; what is the same for all problems stays one tensor."""
-    lead = len(where)
-    if not any(x.stride()[:lead]):
-        return x[(0,) * lead].expand(len(where[0]), *x.shape[lead:])
-    return x[where]
 
 
 def _regularizer(
     reg: Regularizer, batch: torch.Size, own: int, where: tuple[Tensor, ...]
 ) -> Regularizer:
     def change(x: Tensor) -> Tensor:
-        return x if x.ndim <= own else _picked(x.expand(*batch, *x.shape[x.ndim - own :]), where)
+        return x if x.ndim <= own else picked(x.expand(*batch, *x.shape[x.ndim - own :]), where)
 
     return exchanged(reg, change)
 

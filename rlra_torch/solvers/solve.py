@@ -188,7 +188,7 @@ def _advanced(
     """As `_run` and `_measured`, on those problems alone that are not done."""
     before, last = part.gather(progress.state), progress.history[-1]
     after = deque(iterates(repeat(iteration, count), part.problem, before), maxlen=1).pop()
-    values = part.problem.objective(after.factors), part.problem.kkt(after.factors)
+    values = part.problem.measure(after.factors)
     met = progress.done.index_put(part.where, (values[1] <= tol) & (tol > 0))
     where = tuple(index.cpu() for index in part.where)
     objective, kkt = (
@@ -219,7 +219,7 @@ def _without(before: Progress, after: Progress, lost: Tensor) -> Progress:
 def _first(
     iteration: Iteration, problem: Problem, factors: Factors, tol: float, begin: float
 ) -> Progress:
-    shape, device = problem.batch_shape, problem.y.device
+    shape, device = problem.batch_shape, problem.data.device
     nobody = torch.zeros(shape, dtype=torch.bool, device=device)
     none = torch.zeros(shape, dtype=torch.long, device=device)
     empty = Progress(iteration.init(factors, problem), nobody, none, ())
@@ -229,13 +229,18 @@ def _first(
 def _measured(
     before: Progress, problem: Problem, state: State, count: int, tol: float, begin: float
 ) -> Progress:
-    objective, kkt = problem.objective(state.factors), problem.kkt(state.factors)
+    objective, kkt = (_whole(x) for x in problem.measure(state.factors))
     n_iter = torch.where(before.done, before.n_iter, before.n_iter + count)
     done = before.done | ((kkt <= tol) & (tol > 0))
     objective, kkt = objective.cpu(), kkt.cpu()
     iteration = count + (before.history[-1].iteration if before.history else 0)
     record = Record(iteration, time.perf_counter() - begin, objective, kkt)
     return Progress(state, done, n_iter, (*before.history, record))
+
+
+def _whole(x: Any) -> Tensor:  # noqa: ANN401
+    """A number that several processes have, as a plain tensor."""
+    return x.full_tensor() if hasattr(x, "full_tensor") else x
 
 
 def _frozen(done: Tensor, old: Any, new: Any) -> Any:  # noqa: ANN401

@@ -104,7 +104,7 @@ class Unrolled(nn.Module):
         """
         problem, layers = self.problem(y, weights), list(self.layers)
         factors = tuple(self.init(problem.imputed) if start is None else start)
-        self.model.check(factors, y)
+        self.model.check(factors, y.shape)
         state = layers[0].init(factors, problem)
         if not (self.checkpointed and torch.is_grad_enabled()):
             yield from iterates(layers, problem, state)

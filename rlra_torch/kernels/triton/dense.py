@@ -1,0 +1,197 @@
+"""Beta-divergences of a matrix model, fused: no entry of ``P = W H^T`` ever leaves the chip.
+
+A program owns a panel of ``Y`` and walks over its tiles. Each tile of ``Y`` is read once, the tile
+of ``P`` is formed beside it in registers, and from the two come, as asked, with weights ``V``,
+
+    negative_W = (V * Y * P^(b - 2)) H      positive_W = (V * P^(b - 1)) H
+    negative_H = (V * Y * P^(b - 2))^T W    positive_H = (V * P^(b - 1))^T W
+    value      = sum V * d(Y, P)
+
+Panels that share rows or columns write to buffers of their own, which are summed afterwards in a
+fixed order: the same input gives the same bits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .dense_kernel import tiles_kernel
+from .entries import entry_floor
+from .launch import (
+    MAX_RANK,
+    Tile,
+    Wanted,
+    cdiv,
+    on_device_of,
+    padded,
+    planes,
+    processors,
+    tile_of,
+    total,
+)
+
+
+class Joint(NamedTuple):
+    """What one prediction gives: parts of the gradient in W (*, m, r) and H (*, n, r), the loss (*).
+
+    The positive parts are None where they are column sums: ``beta = 1`` without weights.
+    """
+
+    positive_w: Tensor | None
+    negative_w: Tensor
+    positive_h: Tensor | None
+    negative_h: Tensor
+    value: Tensor
+
+
+class Panels(NamedTuple):
+    """How many panels ``Y`` has along its rows and columns, and the rows and columns of one."""
+
+    along_m: int
+    along_n: int
+    rows: int
+    columns: int
+
+
+def factor_parts(
+    y: Tensor, w: Tensor, h: Tensor, beta: float, weights: Tensor | None = None
+) -> tuple[Tensor | None, Tensor]:
+    """``(V * P^(b - 1)) H`` and ``(V * Y * P^(b - 2)) H`` with ``P = W H^T``, one read of ``Y``.
+
+    For the parts in ``H`` call it with ``(y.mT, h, w)`` and ``weights.mT``.
+
+    Args:
+        y: data (*, m, n) of any strides, in the factors' dtype or a narrower one.
+        w, h: factors (*, m, r) and (*, n, r), float32 or float64.
+        beta: of the divergence.
+        weights: V, like ``y``, or None.
+
+    Returns:
+        The positive part, None where it is a column sum (``beta = 1`` without weights), and the
+        negative part; both like ``w``.
+
+    Raises:
+        ValueError: the shapes do not fit, or the rank is above `MAX_RANK`.
+    """
+    wanted = Wanted(in_w=True, positive=beta != 1 or weights is not None)
+    in_w, _, _ = _launch((y, w, h, weights), beta, wanted)
+    return (in_w[1] if wanted.positive else None), in_w[0]
+
+
+def joint_parts(
+    y: Tensor, w: Tensor, h: Tensor, beta: float, weights: Tensor | None = None
+) -> Joint:
+    """Both parts of the gradient in both factors, and the loss, from one prediction.
+
+    Args:
+        y, w, h, beta, weights: as in `factor_parts`.
+
+    Raises:
+        ValueError: as in `factor_parts`.
+    """
+    positive = beta != 1 or weights is not None
+    wanted = Wanted(in_w=True, in_h=True, value=True, positive=positive)
+    in_w, in_h, value = _launch((y, w, h, weights), beta, wanted)
+    plus_w, plus_h = (in_w[1], in_h[1]) if positive else (None, None)
+    return Joint(plus_w, in_w[0], plus_h, in_h[0], value)
+
+
+def divergence_sum(
+    y: Tensor, w: Tensor, h: Tensor, beta: float, weights: Tensor | None = None
+) -> Tensor:
+    """``sum V * d(Y, W H^T)`` of each problem (*), summed in float64.
+
+    Args:
+        y, w, h, beta, weights: as in `factor_parts`.
+
+    Raises:
+        ValueError: as in `factor_parts`.
+    """
+    return _launch((y, w, h, weights), beta, Wanted(value=True))[2]
+
+
+def panels_of(
+    shape: tuple[int, int, int, int], tile: Tile, wanted: Wanted, programs: int
+) -> Panels:
+    """A partition of ``Y`` that keeps ``programs`` busy while the partial sums stay small.
+
+    Without parts in ``H`` a panel is one tile high, so the parts in ``W`` need no second pass over
+    the rows; where both are wanted, panels are about as high as wide.
+
+    Args:
+        shape: problems, m, n, r.
+        tile: of the kernel.
+        wanted: the outputs.
+        programs: how many should run at least.
+    """
+    problems, m, n, rank = shape
+    tiles_m, tiles_n = cdiv(m, tile.rows), cdiv(n, tile.columns)
+    wish = max(1, cdiv(programs, problems))
+    # Sums of one factor may take a sixteenth of the data, or what a cache holds anyway.
+    spare = max(m * n // 16, 2**20 // problems)
+    along_m = tiles_m
+    if wanted.in_h:
+        along_m = min(
+            tiles_m, round((wish * tiles_m / max(1, tiles_n)) ** 0.5), spare // (n * rank or 1)
+        )
+    along_m = max(1, along_m)
+    along_n = max(1, min(tiles_n, cdiv(wish, along_m), spare // (m * rank or 1)))
+    rows, columns = max(1, cdiv(tiles_m, along_m)), max(1, cdiv(tiles_n, along_n))
+    return Panels(
+        max(1, cdiv(tiles_m, rows)), max(1, cdiv(tiles_n, columns)),
+        rows * tile.rows, columns * tile.columns,
+    )  # fmt: skip
+
+
+def _launch(
+    data: tuple[Tensor, Tensor, Tensor, Tensor | None], beta: float, wanted: Wanted
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Parts in W (part, *, m, r), in H (part, *, n, r) and values (*); negative parts first."""
+    batch, (m, n, rank) = _shapes(*data)
+    y, w, h = planes(data[0], batch), *(planes(x.contiguous(), batch) for x in data[1:3])
+    v = y if data[3] is None else planes(data[3], batch)
+    problems, parts = batch.numel(), 1 + wanted.positive
+    tile = tile_of(rank, w.dtype, wanted)
+    panels = panels_of((problems, m, n, rank), tile, wanted, 4 * processors(y))
+    new = w.new_zeros if y.numel() == 0 else w.new_empty
+    in_w = new(panels.along_n if wanted.in_w else 0, parts, problems, m, rank)
+    in_h = new(panels.along_m if wanted.in_h else 0, parts, problems, n, rank)
+    programs = panels.along_m * panels.along_n
+    values = w.new_empty(problems, programs if wanted.value else 0, dtype=torch.float64)
+    with on_device_of(y):
+        tiles_kernel[(problems * programs,)](
+            y, v, w, h, in_w, in_h, values, m, n, *panels,
+            *y.stride(), *v.stride(), w.stride(0), h.stride(0),
+            beta=float(beta), floor=entry_floor(w.dtype, beta), rank=rank,
+            weighted=data[3] is not None, **wanted._asdict(),
+            ROWS=tile.rows, COLUMNS=tile.columns, RANK=padded(rank), FENCED=tile.fenced,
+            num_warps=tile.num_warps, num_stages=tile.num_stages,
+        )  # fmt: skip
+    unfold = (parts, *batch)
+    return (
+        total(in_w).reshape(*unfold, m, rank),
+        total(in_h).reshape(*unfold, n, rank),
+        values.sum(-1).reshape(batch),
+    )
+
+
+def _shapes(
+    y: Tensor, w: Tensor, h: Tensor, weights: Tensor | None
+) -> tuple[torch.Size, tuple[int, int, int]]:
+    """The leading dimensions, and ``m, n, r``."""
+    (m, rank), (n, other) = w.shape[-2:], h.shape[-2:]
+    if (
+        y.shape[-2:] != (m, n)
+        or rank != other
+        or (weights is not None and weights.shape != y.shape)
+    ):
+        shapes = ", ".join(str(tuple(x.shape)) for x in (y, w, h, weights) if x is not None)
+        raise ValueError(
+            f"y (*, m, n), w (*, m, r), h (*, n, r) and weights like y do not fit: {shapes}"
+        )
+    if rank > MAX_RANK:
+        raise ValueError(f"the fused kernels hold ranks up to {MAX_RANK}, got {rank}")
+    return torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2]), (m, n, rank)

@@ -51,7 +51,8 @@ class AcceleratedMU(MU):
     ) -> tuple[Tensor, tuple]:
         before, t = memory
         new, positive, negative = self.updated(x, block, reg)
-        l1, l2, lower, upper = reg.split(x)
+        split = reg.split(x)
+        l1, l2 = split.l1, split.l2
         gradient = positive - negative if l1 is None else positive - negative + l1
         gradient = gradient if l2 is None else gradient + l2 * x
         if reg.degree is not None:
@@ -60,7 +61,7 @@ class AcceleratedMU(MU):
         t = torch.where(uphill, 1.0, t)
         later = (1 + (1 + 4 * t.square()).sqrt()) / 2
         beyond = multiplied(new, before, (t - 1) / later)
-        return beyond.clamp(lower, upper), (new, later)
+        return split.clip(beyond), (new, later)
 
 
 def rescaled(before: Tensor, new: Tensor) -> Tensor:

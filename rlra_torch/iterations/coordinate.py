@@ -75,6 +75,7 @@ class CoordinateDescent(BlockIteration, ABC):
     ) -> tuple[Tensor, tuple]:
         assert isinstance(block, DivergenceBlock)
         l1, l2, lower, upper = reg.split(x)
+        ceilings = upper.expand_as(x) if isinstance(upper, Tensor) else None
         slopes = block.split(x)[0] if block.positive is None else block.positive
         slopes = (slopes if l1 is None else slopes + l1).expand_as(x)
         ridges = None if l2 is None else l2.to(x.dtype).expand_as(x)
@@ -85,7 +86,9 @@ class CoordinateDescent(BlockIteration, ABC):
                 old, ridge = found[q], 0.0 if ridges is None else ridges[..., rows, q]
                 positive = slopes[..., rows, q] + ridge * old
                 column = Column(old, positive, *columns.moments(q), ridge)
-                found[q] = torch.maximum(self.step(column), least[..., q]).clamp_max(upper)
+                moved = torch.maximum(self.step(column), least[..., q])
+                ceiling = upper if ceilings is None else ceilings[..., rows, q]
+                found[q] = moved.clamp_max(ceiling)
                 columns.add(q, found[q] - old)
             parts.append(torch.stack(found, -2))
         return torch.cat(parts, -1).mT, memory

@@ -49,7 +49,8 @@ class Marginals(Wrapped):
     ) -> tuple[Tensor, tuple]:
         assert isinstance(block, DivergenceBlock)
         x, memory = self.iteration(x, memory, block, reg)
-        l1, l2, lower, upper = reg.split(x)
+        split = reg.split(x)
+        l1, l2, lower, upper = split
         slope = block.split(x)[0] if block.positive is None else block.positive
         linear = ((slope if l1 is None else slope + l1) * x).sum(-1, keepdim=True)
         mass, alive = data_sums(block, x), linear > 0
@@ -62,10 +63,10 @@ class Marginals(Wrapped):
         scale = torch.where(alive, scale, 1)
         if lower > 0:
             scale = torch.maximum(scale, lower / x.amin(-1, keepdim=True))
-        if upper < torch.inf:
-            tiny = torch.finfo(x.dtype).tiny
-            scale = torch.minimum(scale, upper / x.amax(-1, keepdim=True).clamp_min(tiny))
-        return (scale * x).clamp(lower, upper), memory
+        # Entries at 0 stay there, whatever the scale.
+        room = torch.where(x > 0, upper / torch.where(x > 0, x, 1), torch.inf)
+        scale = torch.minimum(scale, room.amin(-1, keepdim=True))
+        return split.clip(scale * x), memory
 
     def check(self, problem: Problem, n: int) -> None:
         if not problem.model.has_gram(n):

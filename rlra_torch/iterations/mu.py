@@ -24,8 +24,8 @@ class MU(BlockIteration):
 
     Args:
         floor: no entry falls below ``floor`` times the largest entry of its factor, because 0 is
-            absorbing, and a 0 of the start is lifted to it; None: the square of the rounding unit of
-            the dtype, for entries of sparse factors are far below the rounding unit.
+            absorbing, and a 0 of the start is lifted to it; None: the square of the rounding unit,
+            for entries of sparse factors are far below the rounding unit.
 
     References:
         | Lee, Seung, Learning the parts of objects by nonnegative matrix factorization (1999)

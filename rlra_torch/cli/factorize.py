@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .unmix import _count, _device, _loss
+from .options import add_loss, count, device_named
 
 if TYPE_CHECKING:
     from ..applications.factorizing import Outcome
@@ -59,7 +59,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--chunk-rows",
-        type=_count,
+        type=count,
         metavar="K",
         help="read so many rows at a time and never hold the matrix",
     )
@@ -76,13 +76,8 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_fit(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--rank", required=True, type=_count, help="number of components")
-    group.add_argument(
-        "--loss",
-        type=_loss,
-        default="frobenius",
-        help="frobenius, kl, is, or the number beta of a beta-divergence (default: frobenius)",
-    )
+    group.add_argument("--rank", required=True, type=count, help="number of components")
+    add_loss(group)
     group.add_argument(
         "--method",
         metavar="NAME",
@@ -96,9 +91,9 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--chunk-rows and on several processes)",
     )
     for name, kind, default, what in (
-        ("max-iter", _count, 500, "earlier iterations included"),
+        ("max-iter", count, 500, "earlier iterations included"),
         ("tol", float, 1e-5, "on the scale-free KKT residual"),
-        ("check-every", _count, 10, "iterations between two checks"),
+        ("check-every", count, 10, "iterations between two checks"),
         ("seed", int, 0, "of random starts"),
     ):
         shown = "X" if kind is float else "N"
@@ -155,7 +150,7 @@ def _run_factorize(arguments: argparse.Namespace) -> None:
         return bars
 
     try:
-        with processes(_device(arguments.device)) as team:
+        with processes(device_named(arguments.device)) as team:
             outcome = factorize_file(
                 files,
                 settings,

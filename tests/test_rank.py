@@ -5,12 +5,14 @@ import math
 
 import numpy as np
 import pytest
+import scipy.sparse
 import torch
 from conformance import close
 from test_plots import assert_readable
 from zoo import uniform
 
 from rlra_torch import select_rank
+from rlra_torch.data import Dense, Sparse
 from rlra_torch.functional.memory import peak_bytes
 from rlra_torch.iterations import HALS, MU, Alternating
 from rlra_torch.losses import Frobenius, KullbackLeibler
@@ -35,7 +37,7 @@ def study(kind="kl", seed=0, folds=3, weights=None, shape=(12, 10), loss=None):
     y = planted(kind, seed, shape, 2)
     loss = KullbackLeibler() if loss is None else loss
     regs = (NonNegative(), NonNegative())
-    return Study(y, weights, speckled_folds(shape, folds), loss, regs, seed)
+    return Study(Dense(y, weights), speckled_folds(shape, folds), loss, regs, seed)
 
 
 def arrays(fit):
@@ -243,7 +245,7 @@ def test_held_out_loss_is_the_mean_of_a_fold(weighted, loss, generator, monkeypa
     monkeypatch.setattr(planning, "CACHED", 7)  # in several pieces
     for k, fold in enumerate(work.folds):
         mask = fold.mask((12, 10))
-        entries, parts = loss(w @ h.mT, work.y)[mask], torch.ones(12, 10).double()[mask]
+        entries, parts = loss(w @ h.mT, work.data.y)[mask], torch.ones(12, 10).double()[mask]
         parts = parts if weights is None else weights[mask]
         expected = (entries * parts).sum() / parts.sum()
         assert work.held_out_loss(w, h, k) == pytest.approx(expected.item())
@@ -257,8 +259,8 @@ def test_a_fit_never_looks_at_what_is_held_out():
     changed = torch.where(folds[0].mask((14, 12)), y + 5, y)
     two = select_rank(changed, [2], "kl", **settings)[2]
     assert (one.n_iter[:, 0] == two.n_iter[:, 0]).all()
-    work = Study(y, None, folds, KullbackLeibler(), (NonNegative(), NonNegative()), 0)
-    other = Study(changed, None, folds, KullbackLeibler(), work.regs, 0)
+    work = Study(Dense(y), folds, KullbackLeibler(), (NonNegative(), NonNegative()), 0)
+    other = Study(Dense(changed), folds, KullbackLeibler(), work.regs, 0)
     for x, z in zip(
         *(
             solve(Alternating(MU()), *s.problem([Job(2, 0, 0)]), max_iter=9).factors
@@ -303,6 +305,89 @@ def test_every_iteration_and_a_constraint_that_couples_components(iteration):
         regs = (NonNegative(), Simplex())
         found = select_rank(y, [2, 3], "kl", iteration, folds=2, regs=regs, max_iter=20)
         assert all(np.allclose(fit.H.sum(1), 1) for fit in found.fits)
+
+
+# --- Sparse data -------------------------------------------------------------------------------
+
+
+def sparse_counts(seed=0, shape=(30, 24)):
+    draw = torch.Generator().manual_seed(seed)
+    w, h = (torch.rand(size, 2, generator=draw, dtype=torch.float64).pow(4) for size in shape)
+    return torch.poisson(3 * w @ h.mT, generator=draw)
+
+
+@pytest.mark.parametrize("kind", ["csr", "coo", "scipy"])
+@pytest.mark.parametrize("loss", ["kl", "frobenius"])
+def test_sparse_data_gives_the_answer_of_dense_data(loss, kind):
+    """With zeros held out that no one stores."""
+    y = sparse_counts()
+    assert (y == 0).double().mean() > 0.5
+    make = {
+        "csr": torch.Tensor.to_sparse_csr,
+        "coo": torch.Tensor.to_sparse_coo,
+        "scipy": lambda x: scipy.sparse.csc_matrix(x.numpy()),
+    }[kind]
+    settings = {"folds": speckled_folds((30, 24), 3, 0.1), "replicates": 2, "max_iter": 30}
+    dense = select_rank(y, [1, 2, 3], loss, **settings)
+    found = select_rank(make(y), [1, 2, 3], loss, **settings)
+    for one, two in zip(dense.fits, found.fits, strict=True):
+        same(one, two, 1e-5)
+
+
+def test_sparse_data_never_becomes_dense(monkeypatch):
+    def refuse(*parts, **settings):
+        raise AssertionError("made dense")
+
+    y = sparse_counts().to_sparse_csr()
+    monkeypatch.setattr(torch.Tensor, "to_dense", refuse)
+    found = select_rank(y, [1, 2], "kl", folds=2, replicates=1, max_iter=5)
+    # Of a matrix that is mostly zeros no more is held out than is stored.
+    stored = len(y.values())
+    assert all(abs(size - min(stored, 360)) <= 1 for size in found.description["held_out"])
+
+
+def test_what_sparse_weights_do_not_store_is_missing(generator):
+    y, seen = sparse_counts(), uniform(generator, 30, 24) < 0.5
+    weights = scipy.sparse.csr_matrix(seen.double().numpy())
+    settings = {"replicates": 2, "max_iter": 20}
+    folds = select_rank(y, [1], "kl", weights=weights, folds=3, **settings)
+    assert sum(folds.description["held_out"]) == int(seen.sum())
+    parts = speckled_folds((30, 24), 3)
+    one = select_rank(y, [2], "kl", weights=weights, folds=parts, **settings)
+    two = select_rank(y, [2], "kl", weights=seen, folds=parts, **settings)
+    same(one.fits[0], two.fits[0], 1e-5)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("zeros", [False, True])
+def test_entries_of_any_layout(zeros, weighted, generator):
+    y, held = sparse_counts(), uniform(generator, 30, 24) < 0.4
+    weights = uniform(generator, 30, 24, low=0.1) if weighted else torch.ones(30, 24).double()
+    row, col = torch.randint(30, (50,), generator=generator), torch.arange(50) % 24
+    if zeros:
+        data = Sparse.of(y.to_sparse_csr(), weights if weighted else None)
+        expected = weights
+    else:
+        data, expected = Sparse.of(y, (weights * held).to_sparse_csr()), weights * held
+    values, found = data.at(row, col)
+    assert torch.equal(found, expected[row, col])
+    seen = found > 0
+    assert torch.equal(values[seen], y[row, col][seen])
+    values, found = Dense(y, expected).at(row, col)
+    assert torch.equal(found, expected[row, col])
+    assert torch.equal(values[found > 0], y[row, col][found > 0])
+    nothing = Sparse.of(torch.zeros(3, 2).to_sparse_csr())
+    assert [x.tolist() for x in nothing.at(torch.tensor([1]), torch.tensor([1]))] == [[0], [1]]
+
+
+def test_half_precision_is_computed_with_in_single():
+    y = planted("kl", 0, (14, 12), 2)
+    settings = {"folds": 2, "replicates": 2, "max_iter": 15}
+    half = select_rank(y.half(), [1, 2], "kl", **settings)
+    single = select_rank(y.float(), [1, 2], "kl", **settings)
+    assert half[2].W.dtype == np.float32
+    for one, two in zip(half.fits, single.fits, strict=True):
+        same(one, two, 1e-3)
 
 
 # --- The planted rank --------------------------------------------------------------------------

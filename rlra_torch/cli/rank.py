@@ -131,15 +131,12 @@ def _run_rank(arguments: argparse.Namespace) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> Tensor:
-    import torch
-    from scipy.sparse import issparse
-
     from ..datasets import load_matrix
+    from ..estimators.inputs import to_tensor
 
     device = device_named(arguments.device)
     found: Any = load_matrix(arguments.data, arguments.variable)
-    dense = found.toarray() if issparse(found) else found
-    return torch.from_numpy(dense.astype(arguments.dtype)).to(device)
+    return to_tensor(found.astype(arguments.dtype), "the data", compact=True)[0].to(device)
 
 
 def _write(selection: RankSelection, out: str) -> list[Path]:

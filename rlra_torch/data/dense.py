@@ -155,6 +155,15 @@ class Dense(Data):
         }
         return Parts(self._sum(model, self._weighted(loss(prediction, self._wide))), splits)
 
+    def at(self, row: Tensor, col: Tensor) -> tuple[Tensor, Tensor]:
+        """The values and the weights of some entries of one matrix.
+
+        Args:
+            row, col: (k,) positions.
+        """
+        y = self.y[row, col].to(self.dtype)
+        return y, torch.ones_like(y) if self.weights is None else self.weights[row, col]
+
     def picked(self, where: tuple[Tensor, ...]) -> Dense:
         weights = None if self.weights is None else picked(self.weights, where)
         return self.like(picked(self.y, where), weights)

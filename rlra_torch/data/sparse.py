@@ -86,6 +86,23 @@ class Sparse(Data):
         held = torch.where(values > 0, held, 1)
         return cls(Entries(pattern, held, None if bool((values == 1).all()) else values), False)
 
+    def at(self, row: Tensor, col: Tensor) -> tuple[Tensor, Tensor]:
+        """The values and the weights of some entries, stored or not, of one matrix.
+
+        Args:
+            row, col: (k,) positions.
+        """
+        pattern, y, weights = self.entries
+        n, last = pattern.shape[1], max(len(y) - 1, 0)
+        stored, wanted = pattern.row.long() * n + pattern.col.long(), row.long() * n + col.long()
+        place = torch.searchsorted(stored, wanted).clamp_max(last)
+        held = stored[place] == wanted if len(y) else torch.zeros_like(wanted, dtype=torch.bool)
+        padded = (x if len(y) else x.new_zeros(1) for x in (y, torch.ones_like(y)))
+        values, ones = (torch.where(held, x[place], 0) for x in padded)
+        if weights is not None and len(y):
+            ones = torch.where(held, weights[place], 0)
+        return values, torch.where(held, ones, float(self.zeros))
+
     def without(self, row: Tensor, col: Tensor) -> Sparse:
         """The same data with these entries missing, such as those that are held out.
 

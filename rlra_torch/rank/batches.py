@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data import Dense, Sparse
 from ..functional.memory import available_bytes
 from ..initialization import random_factors
 from ..iterations import Iteration
@@ -46,16 +47,14 @@ class Study:
     """What all fits have in common.
 
     Args:
-        y: (m, n) the data, finite.
-        weights: (m, n), or None.
+        data: m x n, finite.
         folds: the entries that are held out, in turn.
         loss: the loss.
         regs: a regularizer for each factor, whatever the rank.
         seed: of the starts.
     """
 
-    y: Tensor
-    weights: Tensor | None
+    data: Dense | Sparse
     folds: tuple[Positions, ...]
     loss: Loss
     regs: tuple[Regularizer, ...]
@@ -64,78 +63,98 @@ class Study:
     @property
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
-        return self.y.shape[0], self.y.shape[1]
+        return self.data.shape[0], self.data.shape[1]
+
+    @cached_property
+    def total(self) -> float:
+        """The number of observed entries, or the sum of their weights."""
+        _, weight = self.data.means(NMF())
+        return float(weight) * self.shape[0] * self.shape[1]
 
     @cached_property
     def masks(self) -> Tensor:
-        """(folds, m, n) of bool, True where held out."""
-        masks = torch.stack([fold.mask(self.shape) for fold in self.folds])
-        return masks.to(self.y.device)
+        """(folds, m, n) of bool, True where held out, for dense data."""
+        return torch.stack([fold.mask(self.shape) for fold in self.folds]).to(self.data.device)
 
     def problem(self, jobs: Sequence[Job]) -> tuple[Problem, Factors]:
-        """The jobs as one batch, either all with folds or all without, and where it starts.
+        """The jobs as one batch, and where it starts.
 
         Factors of smaller ranks get columns of zeros, which stay.
+
+        Args:
+            jobs: either all with folds or all without; of sparse data all of one fold.
         """
         largest = max(job.rank for job in jobs)
         start = [self._start(job, largest) for job in jobs]
         factors = torch.stack([w for w, _ in start]), torch.stack([h for _, h in start])
-        problem = Problem(
-            self.y.expand(len(jobs), *self.y.shape),
-            NMF(),
-            self.loss,
-            self._regularizers([job.rank for job in jobs]),
-            self._weights([job.fold for job in jobs]),
-        )
-        step = torch.finfo(self.y.dtype).tiny
-        pairs = zip(problem.regs, factors, strict=True)
-        return problem, tuple(reg.prox(x, step) for reg, x in pairs)
+        regs = self.regularizers([job.rank for job in jobs])
+        problem = Problem(self._without([job.fold for job in jobs]), NMF(), self.loss, regs)
+        step = torch.finfo(self.data.dtype).tiny
+        return problem, tuple(reg.prox(x, step) for reg, x in zip(regs, factors, strict=True))
 
     def held_out_loss(self, w: Tensor, h: Tensor, fold: int) -> float:
         """The mean loss of the entries of a fold, or their weighted mean."""
-        rows, cols = (index.to(self.y.device) for index in self.folds[fold])
+        rows, cols = (index.to(self.data.device) for index in self.folds[fold])
         total = weight = 0.0
         for i, j in zip(rows.split(CACHED), cols.split(CACHED), strict=True):
-            losses = self.loss((w[i] * h[j]).sum(-1), self.y[i, j]).double()
-            weights = torch.ones_like(losses) if self.weights is None else self.weights[i, j]
+            y, weights = self.data.at(i, j)
+            losses = self.loss((w[i] * h[j]).sum(-1), y).double()
             total += float((weights * losses).sum())
             weight += float(weights.sum())
         return total / weight
 
     def without_values(self) -> Study:
-        """The same sizes on the device of tensors without values, to plan with."""
-        blank = replace(
-            self,
-            y=self.y.to("meta"),
-            weights=None if self.weights is None else self.weights.to("meta"),
-            regs=tuple(without_values(reg) for reg in self.regs),
-        )
-        masks = torch.empty((len(self.folds), *self.y.shape), dtype=torch.bool, device="meta")
+        """The same sizes on the device of tensors without values, to plan dense fits with."""
+        assert isinstance(self.data, Dense)
+        y, weights = (None if x is None else x.to("meta") for x in (self.data.y, self.data.weights))
+        assert y is not None
+        regs = tuple(without_values(reg) for reg in self.regs)
+        blank = replace(self, data=self.data.like(y, weights), regs=regs)
+        masks = torch.empty((len(self.folds), *self.shape), dtype=torch.bool, device="meta")
         blank.__dict__["masks"] = masks
         return blank
+
+    def regularizers(self, ranks: Sequence[int]) -> tuple[Regularizer, ...]:
+        """Those of a batch of problems of these ranks."""
+        if len(set(ranks)) == 1:
+            return self.regs
+        count = torch.tensor(ranks, device=self.data.device)[:, None, None]
+        columns = torch.arange(max(ranks), device=self.data.device) < count
+        return tuple(Support(columns, reg) for reg in self.regs)
 
     def _start(self, job: Job, columns: int) -> Factors:
         entropy = np.random.SeedSequence((self.seed, job.rank, job.replicate))
         seed = int(entropy.generate_state(1, np.uint64)[0]) >> 1
-        shapes = [(extent, job.rank) for extent in self.y.shape]
+        shapes = [(extent, job.rank) for extent in self.shape]
+        like = torch.empty(0, dtype=self.data.dtype, device=self.data.device)
         more = (0, columns - job.rank)
-        start = random_factors(shapes, self.y, seed)
-        return tuple(torch.nn.functional.pad(x, more) for x in start)
+        return tuple(torch.nn.functional.pad(x, more) for x in random_factors(shapes, like, seed))
 
-    def _weights(self, folds: Sequence[int | None]) -> Tensor | None:
+    def _without(self, folds: Sequence[int | None]) -> Dense | Sparse:
+        """The data of each job: what is held out is missing."""
+        if isinstance(self.data, Sparse):
+            return self._sparse_without(folds[0]).expand(len(folds))
+        y, weights = self.data.y, self.data.weights
+        batch = (len(folds), *self.shape)
         held = [fold for fold in folds if fold is not None]
         if not held:
-            return None if self.weights is None else self.weights.expand(len(folds), *self.y.shape)
-        masks = self.masks[torch.tensor(held, device=self.y.device)]
-        base = torch.ones_like(self.y) if self.weights is None else self.weights
-        return torch.where(masks, 0, base)
+            return self.data.like(
+                y.expand(batch), None if weights is None else weights.expand(batch)
+            )
+        masks = self.masks[torch.tensor(held, device=self.data.device)]
+        base = torch.ones_like(y, dtype=self.data.dtype) if weights is None else weights
+        return Dense(y.expand(batch), torch.where(masks, 0, base))
 
-    def _regularizers(self, ranks: Sequence[int]) -> tuple[Regularizer, ...]:
-        if len(set(ranks)) == 1:
-            return self.regs
-        count = torch.tensor(ranks, device=self.y.device)[:, None, None]
-        columns = torch.arange(max(ranks), device=self.y.device) < count
-        return tuple(Support(columns, reg) for reg in self.regs)
+    def _sparse_without(self, fold: int | None) -> Sparse:
+        assert isinstance(self.data, Sparse)
+        if fold is None:
+            return self.data
+        # All fits of one fold follow each other, and the last one is enough to remember.
+        kept = self.__dict__.get("_last")
+        if kept is None or kept[0] != fold:
+            kept = fold, self.data.without(*(x.to(self.data.device) for x in self.folds[fold]))
+            self.__dict__["_last"] = kept
+        return kept[1]
 
 
 def capacity(study: Study, iteration: Iteration, rank: int) -> int:
@@ -144,12 +163,16 @@ def capacity(study: Study, iteration: Iteration, rank: int) -> int:
     Raises:
         MemoryError: not even one does.
     """
-    entries, device = study.y.numel(), study.y.device
+    data, device = study.data, study.data.device
+    entries = data.count(NMF()) + (len(study.folds[0].rows) if isinstance(data, Sparse) else 0)
     most = max(1, CACHED // entries) if device.type == "cpu" else 2**20
-    free = available_bytes(device)
+    free, width = available_bytes(device), torch.finfo(data.dtype).bits // 8
     # What is small beside the memory needs no plan, which takes a few seconds.
-    if free is None or 64 * most * entries * study.y.element_size() < free:
+    if free is None or 64 * most * entries * width < free:
         return most
+    if isinstance(data, Sparse):
+        factors = rank * sum(study.shape)
+        return min(most, max(1, int(SHARE * free / (12 * width * (entries + factors)))))
     blank = study.without_values()
     one, two = (
         batch_bytes(iteration, lambda jobs=jobs: blank.problem(jobs))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data import Sparse
 from ..estimators.factorize import iteration_name, warmed
 from ..iterations import Iteration
 from ..metrics import (
@@ -22,6 +23,8 @@ from ..metrics import (
     cophenetic_correlation,
     dispersion,
 )
+from ..models import NMF
+from ..problem import Problem
 from ..solvers import solve
 from .batches import Job, Study, capacity, grouped
 from .results import RankFit
@@ -56,8 +59,8 @@ class Fitter:
     def description(self) -> dict[str, Any]:
         """What is done, as plain numbers and strings."""
         return {
-            "shape": list(self.study.y.shape),
-            "dtype": str(self.study.y.dtype).removeprefix("torch."),
+            "shape": list(self.study.shape),
+            "dtype": str(self.study.data.dtype).removeprefix("torch."),
             "loss": repr(self.study.loss),
             "iteration": iteration_name(self.step),
             "regularizers": [repr(reg) for reg in self.study.regs],
@@ -83,9 +86,10 @@ class Fitter:
 
     def _mixes(self) -> bool:
         """Whether several ranks may be in one batch: some iterations know no columns of zeros."""
-        if any(-1 in reg.couples for reg in self.study.regs):
+        study = self.study
+        if any(-1 in reg.couples for reg in study.regs):
             return False
-        two, _ = self.study.without_values().problem([Job(1, 0, None), Job(2, 0, None)])
+        two = Problem(torch.ones(2, 1, 1), NMF(), study.loss, study.regularizers([1, 2]))
         try:
             self.step.check(two)
         except TypeError:
@@ -95,9 +99,14 @@ class Fitter:
     def _group(self, ranks: Sequence[int], most: int) -> Iterator[RankFit]:
         done: dict[Job, Fit] = {}
         starts = list(product(ranks, range(self.replicates)))
-        whole = [Job(*start, None) for start in starts]
-        parts = [Job(*start, k) for start in starts for k in range(len(self.study.folds))]
-        for jobs in (whole, parts):
+        # Sparse data without the entries of a fold has a pattern of its own.
+        apart = isinstance(self.study.data, Sparse)
+        folds = range(len(self.study.folds))
+        parts = [[Job(*start, k) for start in starts] for k in folds]
+        for jobs in (
+            [Job(*start, None) for start in starts],
+            *(parts if apart else [sum(parts, [])]),
+        ):
             for first in range(0, len(jobs), most):
                 done.update(self._solved(jobs[first : first + most]))
         for rank in ranks:
@@ -111,7 +120,7 @@ class Fitter:
             if len(jobs) == 1:
                 raise MemoryError(
                     f"a fit of rank {jobs[0].rank} does not fit into the memory of "
-                    f"{self.study.y.device}; take a smaller rank or part of the data"
+                    f"{self.study.data.device}; take a smaller rank or part of the data"
                 ) from error
         half = len(jobs) // 2
         return self._solved(jobs[:half]) + self._solved(jobs[half:])
@@ -164,8 +173,6 @@ def _summary(fitter: Fitter, rank: int, done: dict[Job, Fit]) -> RankFit:
         rows = [[getattr(done[Job(rank, i, k)], name) for k in over] for i in replicates]
         return np.array(rows)
 
-    weights, y = fitter.study.weights, fitter.study.y
-    total = float(y.numel() if weights is None else weights.double().sum())
     objective = collected("loss", [None])[:, 0]
     # Starts that end at one point differ by rounding, which must not choose between them.
     least = objective.min()
@@ -178,7 +185,7 @@ def _summary(fitter: Fitter, rank: int, done: dict[Job, Fit]) -> RankFit:
     return RankFit(
         rank=rank,
         held_out=collected("loss", folds),
-        objective=objective / total,
+        objective=objective / fitter.study.total,
         W=w[0].numpy(),
         H=h[0].numpy(),
         samples=chosen.numpy(),

@@ -33,7 +33,7 @@ def speckled_folds(
     folds: int = 5,
     held_out: float | None = None,
     seed: int | torch.Generator = 0,
-    observed: Tensor | None = None,
+    observed: Tensor | Positions | None = None,
 ) -> tuple[Positions, ...]:
     """Single entries, scattered at random: each fold is a sample of the matrix without return.
 
@@ -43,7 +43,7 @@ def speckled_folds(
         held_out: the fraction of the entries in each fold; None: ``1 / folds``, so that every entry
             is in one of them (for a single fold a tenth).
         seed: an integer, or a generator on the CPU.
-        observed: (m, n) of bool, the entries to choose from; None: all.
+        observed: the entries to choose from, (m, n) of bool or their positions; None: all.
 
     Raises:
         ValueError: no folds, fractions that add up to more than 1, or folds without an entry.
@@ -62,7 +62,10 @@ def speckled_folds(
     folds = whole_number("the number of folds", folds)
     fraction = _fraction(folds, held_out)
     draw = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
-    candidates = None if observed is None else observed.cpu().flatten().nonzero()[:, 0]
+    if isinstance(observed, Positions):
+        candidates = observed.rows * shape[1] + observed.cols
+    else:
+        candidates = None if observed is None else observed.cpu().flatten().nonzero()[:, 0]
     total = shape[0] * shape[1] if candidates is None else len(candidates)
     ends = [round(k * fraction * total) for k in range(folds + 1)]
     if min(b - a for a, b in zip(ends, ends[1:], strict=False)) < 1:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
-from ..data import Dense
+from ..data import Dense, Sparse
 from ..estimators.inputs import (
     Array,
     check_regs,
@@ -63,12 +63,13 @@ def select_rank(
     together, in batches as large as the memory allows, each stopping on its own.
 
     Args:
-        Y: (m, n) data of a kind that `nmf` takes; NaN marks a missing entry.
+        Y: (m, n) data of a kind that `nmf` takes, dense or sparse; NaN marks a missing entry.
         ranks: the numbers of components to try.
         loss, iteration, weights, max_iter, tol, seed: as in `nmf`.
         folds: how many, of entries scattered at random, or the entries of each fold, such as
             `block_folds` gives them.
-        held_out: the fraction of the entries in each fold; None: one over the number of folds.
+        held_out: the fraction of the entries in each fold, zeros that are not stored included;
+            None: one over the number of folds, but of sparse data no more than it stores.
         replicates: random starts of each fit; their agreement needs 2 or more.
         samples: whether the columns or the rows of Y are what the consensus clusters.
         regs: a regularizer for W and one for H that fit every rank; None: nonnegative.
@@ -98,7 +99,7 @@ def select_rank(
         >>> select_rank(Y, range(1, 4), "kl", folds=3, replicates=2).one_standard_error
         2
     """
-    y, _ = to_tensor(Y, "Y")
+    y, _ = to_tensor(Y, "Y", compact=True)
     several = _checked_ranks(ranks)
     found = loss_named(loss)
     study = _study(y, found, weights, regs, folds, held_out, seed)
@@ -136,36 +137,47 @@ def _study(
 ) -> Study:
     if y.ndim != 2:
         raise ValueError(f"select_rank needs a matrix, got shape {tuple(y.shape)}")
-    data = observations(y, weights, sparse=False)
-    assert isinstance(data, Dense)
+    data = observations(y, weights, sparse=True)
+    assert isinstance(data, (Dense, Sparse))
     check_values(data, loss)
-    filled, seen = data.y, data.weights
     found = check_regs((NonNegative(), NonNegative()) if regs is None else regs)
     if any(x.ndim and x.shape[-1] != 1 for reg in found for x in tensors(reg)):
         raise ValueError("the weights of a regularizer must be the same for all components")
-    shape, mask = (y.shape[0], y.shape[1]), None if seen is None else seen > 0
     seed = check_seed(seed)
-    parts = (
-        _checked_folds(folds, shape, mask)
-        if isinstance(folds, Sequence)
-        else speckled_folds(shape, folds, held_out, seed, mask)
-    )
-    return Study(filled, seen, parts, loss, tuple(reg.to(y.device) for reg in found), seed)
+    parts = tuple(folds) if isinstance(folds, Sequence) else _drawn(data, folds, held_out, seed)
+    kept = _checked_folds(parts, data)
+    return Study(data, kept, loss, tuple(reg.to(data.device) for reg in found), seed)
 
 
-def _checked_folds(
-    folds: Sequence[Positions], shape: tuple[int, int], seen: Tensor | None
+def _drawn(
+    data: Dense | Sparse, folds: int, held_out: float | None, seed: int
 ) -> tuple[Positions, ...]:
-    """The folds that were given, without what is missing, which nothing can be compared with."""
-    kept = []
+    """Folds at random among what is observed; of sparse data no more than it stores."""
+    shape = (data.shape[0], data.shape[1])
+    if isinstance(data, Dense):
+        seen = None if data.weights is None else data.weights > 0
+        return speckled_folds(shape, folds, held_out, seed, seen)
+    pattern, _, weights = data.entries
+    if not data.zeros:
+        stored = ... if weights is None else weights > 0
+        places = Positions(pattern.row[stored].long().cpu(), pattern.col[stored].long().cpu())
+        return speckled_folds(shape, folds, held_out, seed, places)
+    if held_out is None and whole_number("the number of folds", folds):
+        held_out = min(1 / max(folds, 2), len(pattern.col) / (shape[0] * shape[1]))
+    return speckled_folds(shape, folds, held_out, seed)
+
+
+def _checked_folds(folds: Sequence[Positions], data: Dense | Sparse) -> tuple[Positions, ...]:
+    """The folds without what is missing, which nothing can be compared with."""
+    kept, shape = [], tuple(data.shape)
     for fold in folds:
         if not isinstance(fold, Positions):
             raise TypeError(f"a fold is made of Positions(rows, cols), got {kind_of(fold)}")
         ends = [int(index.amax()) if len(index) else shape[0] for index in fold]
         if ends[0] >= shape[0] or ends[1] >= shape[1] or min(int(x.amin()) for x in fold) < 0:
             raise ValueError(f"a fold needs some entries of a matrix of shape {shape}")
-        here = ... if seen is None else seen[tuple(x.to(seen.device) for x in fold)].cpu()
-        kept.append(Positions(*(index[here] for index in fold)))
+        _, weights = data.at(*(index.to(data.device) for index in fold))
+        kept.append(Positions(*(index[weights.cpu() > 0] for index in fold)))
     if not kept or not all(len(fold.rows) for fold in kept):
         raise ValueError("there must be a fold, and in each fold an entry that is observed")
     return tuple(kept)
@@ -205,8 +217,14 @@ def _file(rank: int) -> str:
 
 def _identity(fitter: Fitter) -> str:
     """What tells these settings, data and folds from others."""
-    code, study = hashlib.sha256(), fitter.study
-    for x in (study.y, study.weights, *(index for fold in study.folds for index in fold)):
+    code, data = hashlib.sha256(), fitter.study.data
+    parts = [index for fold in fitter.study.folds for index in fold]
+    if isinstance(data, Sparse):
+        pattern, *values = data.entries
+        parts += [pattern.crow, pattern.col, *values]
+    else:
+        parts += [data.y, data.weights]
+    for x in parts:
         if x is not None:
             code.update(np.ascontiguousarray(x.cpu().numpy()).data)
     content = {**fitter.description, "step": repr(fitter.step), "data": code.hexdigest()}

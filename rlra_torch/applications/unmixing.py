@@ -30,13 +30,17 @@ FILES = ("spectra.png", "abundances.png", "convergence.png", "factors.npz")
 LABELS = {
     "active_set": "active set",
     "als": "ALS",
+    "amu": "accelerated MU",
     "burg": "Burg",
+    "ccd": "CCD",
     "fista": "FISTA",
     "hals": "HALS",
+    "joint": "joint MM",
     "msom": "mSOM",
     "mu": "MU",
     "newton": "Newton",
     "pg": "PG",
+    "sn": "scalar Newton",
 }
 """How tables and figures write the short names of methods."""
 

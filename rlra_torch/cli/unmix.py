@@ -54,7 +54,7 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--method",
         nargs="+",
         metavar="NAME",
-        help="among hals, msom, mu, fista, pg, active_set, als, burg, newton "
+        help="among hals, msom, mu, amu, joint, ccd, sn, burg, newton, fista, pg, active_set, als "
         "(default: hals msom mu for frobenius, msom mu for other losses)",
     )
     add_loss(group)

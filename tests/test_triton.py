@@ -57,28 +57,26 @@ def test_the_package_imports_without_triton():
 
 
 class Bench:
-    """Collects what launchers compile in place of launching it."""
+    """Collects the kernels that launchers compile in place of launching them."""
 
-    def __init__(self, kernels):
-        self.kernels = kernels
+    def __init__(self, folder):
+        self.folder, self.kernels = folder, []
 
     def spills(self):
-        """The kernels that keep anything in memory that belongs in registers."""
-        return [f for f in map(resources, self.kernels) if f["STACK"] or f["LOCAL"]]
+        """The kernels that keep in memory what belongs in registers."""
+        used = [resources(kernel, self.folder / "cubin") for kernel in self.kernels]
+        return [use for use in used if use["STACK"] or use["LOCAL"]]
 
 
-def resources(kernel):
+def resources(kernel, path):
     """Registers per thread, and bytes of stack and local memory, from the machine code."""
     tool = Path(sys.modules["triton"].__file__).parent / "backends/nvidia/bin/cuobjdump"
-    path = Path(os.environ["PYTEST_KERNEL"])
     path.write_bytes(kernel.asm["cubin"])
-    text = subprocess.run(
-        [tool, "--dump-resource-usage", path], capture_output=True, text=True, check=True
-    ).stdout
-    (line,) = re.findall(rf"Function {kernel.metadata.name}:\s*\n(.*)", text)
-    return {"kernel": kernel.metadata.name} | {
-        k: int(v) for k, v in re.findall(r"(\w+):(\d+)", line)
-    }
+    command = [tool, "--dump-resource-usage", path]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    name = kernel.metadata.name
+    (line,) = re.findall(rf"Function {name}:\s*\n(.*)", text)
+    return {"kernel": name} | {k: int(v) for k, v in re.findall(r"(\w+):(\d+)", line)}
 
 
 @pytest.fixture(params=[80, 90])
@@ -97,15 +95,15 @@ def bench(request, monkeypatch, tmp_path):
         def get_current_stream(self, device):
             return 0
 
-    compiled, run = [], runtime.JITFunction.run
+    bench, run = Bench(tmp_path), runtime.JITFunction.run
 
     def build(self, *args, grid, warmup, **options):
-        compiled.append(run(self, *args, grid=grid, warmup=True, **options))
+        bench.kernels.append(run(self, *args, grid=grid, warmup=True, **options))
 
     monkeypatch.setattr(runtime.JITFunction, "run", build)
     monkeypatch.setattr(runtime.driver, "_active", Driver())
-    monkeypatch.setenv("PYTEST_KERNEL", str(tmp_path / "kernel.cubin"))
-    return Bench(compiled)
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    return bench
 
 
 def dense(rank, data, weighted=False, transposed=False):
@@ -149,7 +147,7 @@ def build_sweeps(rank, dtype):
 
 @pytest.mark.parametrize(
     ("rank", "data", "beta", "weighted"),
-    [(20, F32, 1.0, False), (64, BF16, 1.0, False), (16, F64, 1.5, False), (64, F32, 0.5, True)],
+    [(20, F32, 1.0, False), (64, BF16, 1.0, False), (16, F64, 1.5, True)],
 )
 def test_dense_kernels_build_without_spills(bench, rank, data, beta, weighted):
     build_dense(rank, data, beta, weighted)
@@ -172,16 +170,15 @@ def test_sweeps_build_without_spills(bench, rank, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rank", [5, 16, 20, 32, 33, 64, 100, 128])
+@pytest.mark.parametrize("rank", [16, 32, 64, 128])
 @pytest.mark.parametrize("data", [F32, BF16, F64])
 def test_everything_builds_without_spills(bench, rank, data):
-    for beta, weighted in ((1.0, False), (1.0, True), (0.0, False), (0.3, True), (1.5, True)):
+    for beta, weighted in ((1.0, False), (0.3, True), (1.5, True)):
         build_dense(rank, data, beta, weighted)
         build_sparse(rank, data, beta, torch.int32, weighted)
     given, _ = dense(rank, data)
     divergence_sum(*given, 1.0)
     if data != BF16:
-        build_sweeps(rank, data)
         build_sweeps(2 * rank, data)
     assert bench.spills() == []
 
@@ -202,7 +199,7 @@ def test_constants_keep_the_precision_of_the_data(bench):
     assert {0.1, 0.3} <= set(values)
 
 
-# --- The shapes of launches ----------------------------------------------------------------------
+# --- What launchers choose -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("shape", [(1, 5000, 40_000, 20), (1, 40_000, 7, 64), (50, 30, 40, 5)])
@@ -223,6 +220,14 @@ def test_a_large_problem_has_work_for_every_processor():
     assert panels.along_m * panels.along_n >= 500
     plan = row_plan(torch.arange(0, 1001, 100), 1000)
     assert len(plan.owner) == 10
+
+
+def test_the_roofline_is_printed_within_80_columns():
+    done = subprocess.run(
+        [sys.executable, "scripts/roofline.py"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "Predicted, not measured" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_shapes_that_do_not_fit_and_ranks_above_the_most():

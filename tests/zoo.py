@@ -266,7 +266,7 @@ BLOCK_ITERATIONS = {
         ordered=True,
     ),
     "msom or mu": IterationCase(
-        lambda: Safeguarded(MSOM(), MU()), ("frobenius", "kl"), SPLITS, ("frobenius", "kl")
+        lambda: Safeguarded(MSOM(), MU()), ("frobenius", "kl"), ELASTIC, ("frobenius", "kl")
     ),
     "fista or projected gradient": IterationCase(
         lambda: Safeguarded(FISTA(), ProjectedGradient()), regs=EVERY_REG, descends=LEAST_SQUARES

@@ -54,6 +54,8 @@ class ActiveSet(BlockIteration):
     ) -> None:
         super().__init__()
         self.on_support = _through_gram if on_support is None else on_support
+        # A function that was given may know the whole batch: no problem can be taken out of it.
+        self.whole = on_support is not None
         self.pivots = whole_number("the pivots of ActiveSet", pivots)
 
     def init(self, x: Tensor) -> tuple:

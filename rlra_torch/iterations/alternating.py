@@ -97,7 +97,9 @@ class Alternating(Iteration):
             self.of(n).init(problem.pack(n, factors)) if n in problem.order else ()
             for n in range(len(factors))
         ]
-        return State(rank_first(factors), tuple(memory))
+        moving = rank_first(factors)
+        stored = (moving[n] if n in problem.order else x for n, x in enumerate(factors))
+        return State(tuple(stored), tuple(memory))
 
     def forward(self, state: State, problem: Problem) -> State:
         for n in problem.order if self.order is None else self.order:

@@ -139,7 +139,7 @@ class Wrapped(BlockIteration, ABC):
 
 def rank_first(factors: Factors) -> Factors:
     """The factors with columns that lie together in memory, which products and sweeps want."""
-    return tuple(x.mT.contiguous().mT for x in factors)
+    return tuple(x if x.mT.is_contiguous() else x.mT.contiguous().mT for x in factors)
 
 
 def require_iteration(name: str, iteration: object) -> None:

@@ -31,6 +31,7 @@ class BurgMirrorDescent(BlockIteration):
         | constant 1 / (2 ||y||_1) is a slip: the smoothness constant is ||y||_1)
 
     Example:
+        >>> from rlra_torch.blocks import DivergenceBlock
         >>> from rlra_torch.models import NMF
         >>> from rlra_torch.regularizers import NonNegative
         >>> factors = (torch.ones(1, 1), torch.ones(2, 1))

@@ -27,7 +27,8 @@ TILE = 2**19
 
 def worthwhile(y: Tensor, w: Tensor, h: Tensor) -> bool:
     """Whether the prediction is too large to be held, and tensors are such as kernels take."""
-    if any(hasattr(x, "device_mesh") for x in (y, w, h)):
+    # What is exported must not depend on sizes.
+    if any(hasattr(x, "device_mesh") for x in (y, w, h)) or torch.compiler.is_exporting():
         return False
     lead = torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     return lead.numel() * y.shape[-2] * y.shape[-1] > TILE

@@ -80,7 +80,12 @@ def running(
         _regularizer(reg, done.shape, ndim, where)
         for reg, ndim in zip(problem.regs, own, strict=True)
     )
-    for name, value in (("y", data), ("weights", None), ("data", data), ("regs", regs)):
+    for name, value in (
+        ("y", getattr(data, "y", data)),
+        ("weights", None),
+        ("data", data),
+        ("regs", regs),
+    ):
         object.__setattr__(part, name, value)
     return Running(where, part)
 
@@ -96,6 +101,8 @@ def _regularizer(
 
 def _separable(iteration: Iteration, problem: Problem, factors: Factors) -> bool:
     """Whether each problem has factors of its own, and no module a tensor that could differ."""
+    if any(getattr(part, "whole", False) for part in iteration.modules()):
+        return False
     parts = [*tensors(iteration), *tensors(problem.model), *tensors(problem.loss)]
     lead = len(problem.batch_shape)
     own = zip(factors, problem.model.factor_ndims, strict=True)

@@ -166,7 +166,7 @@ def _launch(
                 beta=float(beta), floor=entry_floor(w.dtype, beta),
                 weighted=data[3] is not None, **wanted._asdict(),
                 ROWS=tile.rows, COLUMNS=tile.columns, RANK=width, FENCED=tile.fenced,
-                num_warps=tile.num_warps, num_stages=tile.num_stages,
+                num_warps=tile.num_warps, num_stages=tile.num_stages, maxnreg=tile.registers,
             )  # fmt: skip
     return (
         total(in_w)[..., :rank].reshape(parts, *batch, m, rank),

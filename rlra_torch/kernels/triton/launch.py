@@ -24,7 +24,8 @@ class Tile(NamedTuple):
     """The shape of a tile, the warps that work on it, the stages of loads that overlap.
 
     ``fenced`` parts the products by barriers: then the operands of one only are in registers at
-    once, and no loads overlap.
+    once, and no loads overlap. ``registers`` is the most for a thread; without a limit the
+    assembler may rather keep a few values in memory to have more threads at once.
     """
 
     rows: int
@@ -32,6 +33,7 @@ class Tile(NamedTuple):
     num_warps: int
     num_stages: int
     fenced: bool = False
+    registers: int | None = None
 
 
 # For one factor or both, with positive parts (+) or without; ranks to 16, 32, 64 and 128.

@@ -158,11 +158,11 @@ def test_gaps_of_one_factor_of_a_factorization(generator):
         problem, start = example(generator, model, loss, batch=(3,))
         for n in range(len(start)):
             step = Alternating(AcceleratedMU(), order=(n,))
-            best = run(step, problem, start, 150)[-1]
+            best = run(step, problem, start, 300)[-1]
             error = problem.objective(start) - problem.objective(best)
             gap = duality_gap(problem, start, n)
             assert (error <= gap + 1e-12).all() and gap.shape == (3,)
-            assert (duality_gap(problem, best, n) <= 0.02 * gap).all()
+            assert (duality_gap(problem, best, n) <= 0.05 * gap).all()
 
 
 def test_what_has_no_gap_is_refused(generator):

@@ -178,8 +178,8 @@ def pines(rounds: int, device: str, out: Path) -> str:
     start = problem.scaled(random_factors([(200, 6), (21025, 6)], y, seed=0))
     methods = {
         "HALS": ours(problem, Alternating(HALS(), Counted())),
-        "HALS, 10 inner, extrapolated": ours(
-            problem, Extrapolated(Alternating(HALS(), 10), gamma=1.01, gamma_limit=1.005)
+        "HALS, 20 inner, extrapolated": ours(
+            problem, Extrapolated(Alternating(HALS(), 20), gamma=1.01, gamma_limit=1.005)
         ),
         "HALS, 40 inner": ours(problem, Alternating(HALS(), 40)),
     }

@@ -11,6 +11,7 @@ from rlra_torch.functional.divergences import beta_divergence
 from rlra_torch.functional.memory import peak_bytes
 from rlra_torch.iterations import MU, Alternating, JointMM
 from rlra_torch.kernels import beta as tiled
+from rlra_torch.kernels import sampled as stored
 from rlra_torch.kernels.sampled import Pattern, negative, sampled, times
 from rlra_torch.losses import KullbackLeibler
 from rlra_torch.models import NMF
@@ -92,8 +93,10 @@ def pattern_of(mask):
     return Pattern.at(*mask.nonzero(as_tuple=True), mask.shape)[0]
 
 
+@pytest.mark.parametrize("panel", [1, 6, stored.PANEL])
 @pytest.mark.parametrize("lead", [(), (2,), (2, 3)])
-def test_products_at_stored_entries(lead, generator):
+def test_products_at_stored_entries(lead, panel, generator, monkeypatch):
+    monkeypatch.setattr(stored, "PANEL", panel)
     mask = uniform(generator, 7, 5) < 0.4
     mask[2], mask[:, 1] = False, False
     pattern, (row, col) = pattern_of(mask), mask.nonzero(as_tuple=True)

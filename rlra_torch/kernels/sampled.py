@@ -14,9 +14,10 @@ on the pattern and on its transpose.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,9 @@ from torch import Tensor
 
 from ..functional.divergences import prediction_floor
 from . import triton
+
+# Entries of a panel, whose ratios stay in the cache.
+PANEL = 2**19
 
 with warnings.catch_warnings():
     # torch says once that its CSR tensors are in beta.
@@ -332,18 +336,37 @@ def _sample(index: list[Tensor], w: Tensor, h: Tensor) -> Tensor:
 
 
 def _in_two_steps(index: list[Tensor], y: Tensor, w: Tensor, h: Tensor, beta: float) -> Tensor:
-    """The ratio at the stored entries, then its product with the other factor."""
+    """The ratio at the stored entries, then its product with ``h``, by panels of rows."""
 
     def one(y: Tensor, w: Tensor, h: Tensor) -> Tensor:
-        held = _sample(index, w, h)
-        p = held.values().clamp_min_(prediction_floor(w.dtype, 2 - beta))
-        if beta == 1:
-            torch.div(y, p, out=p)
-        else:
-            p.pow_(beta - 2).mul_(y)
-        return held @ h.contiguous()
+        w, h = w.contiguous(), h.contiguous()
+        found, floor = torch.empty_like(w), prediction_floor(w.dtype, 2 - beta)
+        for rows, entries, part in _panels(index):
+            held = _sample(part, w[rows], h)
+            p = held.values().clamp_min_(floor)
+            if beta == 1:
+                torch.div(y[entries], p, out=p)
+            else:
+                p.pow_(beta - 2).mul_(y[entries])
+            torch.mm(held, h, out=found[rows])
+        return found
 
     return _each(one, (y, 1), (w, 2), (h, 2))
+
+
+def _panels(index: list[Tensor]) -> Iterator[tuple[slice, slice, list[Tensor]]]:
+    """Rows with `PANEL` entries or so, where these lie, and their own pattern."""
+    crow, col = index[:2]
+    count, last = len(col), len(crow) - 1
+    if count <= PANEL or crow.device.type != "cpu":
+        yield slice(0, last), slice(0, count), [crow, col]
+        return
+    marks = torch.arange(PANEL, count, PANEL, dtype=crow.dtype)
+    cuts = torch.searchsorted(crow, marks).tolist()
+    for begin, end in pairwise(dict.fromkeys((0, *cuts, last))):
+        start, stop = (int(crow[k]) for k in (begin, end))
+        own = [crow[begin : end + 1] - start, col[start:stop]]
+        yield slice(begin, end), slice(start, stop), own
 
 
 def _turned(index: list[Tensor]) -> list[Tensor]:

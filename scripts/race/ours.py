@@ -108,9 +108,13 @@ OURS = (
     Ours("mu", BOTH, lambda it: it.Alternating(it.MU())),
     Ours("mu, extrapolated", BOTH, lambda it: it.Extrapolated(it.Alternating(it.MU()))),
     Ours("mu, 3 inner", ("kl",), lambda it: it.Alternating(it.MU(), 3)),
+    Ours("amu", BOTH, lambda it: it.Alternating(it.AcceleratedMU())),
     Ours("joint", ("kl",), lambda it: it.JointMM()),
     Ours("ccd", ("kl",), lambda it: it.Alternating(it.CoordinateNewton())),
     Ours("sn", ("kl",), lambda it: it.Alternating(it.ScalarNewton())),
+    Ours(
+        "sn, extrapolated", ("kl",), lambda it: it.Extrapolated(it.Alternating(it.ScalarNewton()))
+    ),
     Ours("burg", ("kl",), lambda it: it.Alternating(it.BurgMirrorDescent())),
     Ours("msom", BOTH, lambda it: it.Alternating(it.MSOM(), it.Counted()), warm=20),
     Ours("hals", ("frobenius",), lambda it: it.Alternating(it.HALS(), it.Counted())),
@@ -118,7 +122,7 @@ OURS = (
         "hals, extrapolated",
         ("frobenius",),
         lambda it: it.Extrapolated(
-            it.Alternating(it.HALS(), 10), gamma=1.01, gamma_limit=1.005
+            it.Alternating(it.HALS(), 20), gamma=1.01, gamma_limit=1.005
         ),
     ),
     Ours("fista", ("frobenius",), lambda it: it.Alternating(it.FISTA(), it.Counted())),

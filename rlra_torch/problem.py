@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from .balancing import Freedom, best_scales, freedoms
 from .blocks import Block
 from .data import Data, Parts, given
 from .functional.batch import sum_each
-from .functional.scaling import balance, penalized_scale
+from .functional.scaling import penalized_scale
 from .losses import BetaDivergence, Frobenius, Loss
 from .models import Factors, Model
 from .regularizers import Regularizer
@@ -185,40 +186,59 @@ class Problem:
         return tuple(out)
 
     @property
-    def homogeneous(self) -> tuple[int, ...]:
-        """The free factors whose columns can be rescaled against each other, two or none.
-
-        Their penalties are homogeneous and weigh all columns alike, each on its own, and are either
-        all present or all absent.
-        """
-        degrees = {n: self.regs[n].degree for n in self.order if _alike(self.regs[n])}
-        found = tuple(n for n, degree in degrees.items() if degree is not None)
-        mixed = len({degrees[n] == 0 for n in found}) > 1
-        return () if len(found) < 2 or mixed or not self.model.rescalable(found) else found
+    def freedoms(self) -> tuple[Freedom, ...]:
+        """The scales of the free factors against each other that the prediction does not see."""
+        return freedoms(self.model, self.regs, self.order)
 
     def balance(self, factors: Factors) -> Factors:
         """What to multiply the columns of each factor by, so that the penalties are least.
 
         ``t_n = (mu / (p_n R_n))^(1 / p_n)`` column by column, with ``R_n`` the penalty of degree
-        ``p_n`` and mu such that the product of the ``t_n`` is 1; the loss does not change. Without
-        penalties the columns get equal norms; what cannot be rescaled gets 1.
+        ``p_n`` and mu such that the product of the ``t_n`` is 1; the loss does not change. Elastic
+        nets, of two degrees, take a few steps of Newton's method. A component that is 0 in one
+        factor becomes 0 in all. Where a core shares scales with each factor, as in Tucker, they are
+        balanced in turn, as in Sinkhorn's algorithm.
+
+        Without penalties the columns get equal norms. What cannot be rescaled gets 1, and so do
+        factors of which some have a penalty and others have none: those have no best scales.
 
         Returns:
-            (*, 1, rank) for each factor, with as many dimensions as it.
+            broadcastable with each factor; (*, 1, rank) in a model of components.
 
         References:
-            | Cohen, Regularized low-rank approximations (HDR, 2026), section 10.4
+            | Cohen, Regularized low-rank approximations (HDR, 2026), theorem 12 and section 10.4
+            | Cohen, Leplat, Efficient algorithms for regularized nonnegative scale-invariant
+            | low-rank approximation models (2025)
         """
-        scales = [x.new_ones((1,) * x.ndim) for x in factors]
-        moving = self.homogeneous
-        if not moving:
-            return tuple(scales)
-        degrees = [self.regs[n].degree or 2.0 for n in moving]
-        values = [_by_column(self.regs[n], factors[n], self.model.factor_ndims[n]) for n in moving]
-        for n, scale in zip(moving, balance(values, degrees), strict=True):
-            own = self.model.factor_ndims[n]
-            scales[n] = scale[(..., *(None,) * (own - 1), slice(None))]
-        return tuple(scales)
+        return best_scales(self.model, self.regs, self.freedoms, factors)
+
+    def balanced(self, factors: Factors) -> Factors:
+        """The factors times the scales of `balance`, for the start of a solve or for its end.
+
+        Example:
+            >>> from rlra_torch.models import NMF
+            >>> from rlra_torch.regularizers import NonNegative
+            >>> regs = (NonNegative(l1=1.0), NonNegative(l1=1.0))
+            >>> problem = Problem(torch.ones(1, 1), NMF(), Frobenius(), regs)
+            >>> problem.balanced((torch.tensor([[4.0]]), torch.tensor([[1.0]])))
+            (tensor([[2.]]), tensor([[2.]]))
+        """
+        return tuple(x * t for x, t in zip(factors, self.balance(factors), strict=True))
+
+    def implicit(self, factors: Factors) -> Tensor:
+        """The implicit regularizer: the penalties at the best scales, (*,).
+
+            (sum_n 1/p_n) sum_q (prod_n (p_n R_nq)^(1/p_n))^(1 / sum_n 1/p_n)
+
+        with ``R_nq`` the penalty of component q in factor n, of degree ``p_n``. It depends on the
+        rank-one terms only, and prunes them: for ridges of weight mu on three factors it is ``3/2
+        mu`` times the sum of their norms to the power 2/3.
+
+        References:
+            | Cohen, Regularized low-rank approximations (HDR, 2026), theorem 12 and section 10.2
+        """
+        scaled = self.balanced(factors)
+        return self._penalized(scaled[0].new_zeros(self.batch_shape), scaled)
 
     def validate(self, factors: Factors) -> None:
         """Check shapes, types and values before any work is done (this synchronises).
@@ -276,18 +296,3 @@ class Problem:
         rank = (energy > 0).sum(-1, keepdim=True)
         metric = rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
-
-
-def _alike(reg: Regularizer) -> bool:
-    """Whether a penalty is the same for every column, each on its own."""
-    weights = (*reg.parameters(), *reg.buffers())
-    return -1 not in reg.couples and all(weight.ndim == 0 for weight in weights)
-
-
-def _by_column(reg: Regularizer, x: Tensor, own: int) -> Tensor:
-    """The penalty of each column, or its squared norm where there is none, (*, rank)."""
-    columns = x.movedim(-1, x.ndim - own)[..., None]
-    if reg.degree:
-        values = reg(columns)
-        return values.flatten(x.ndim - own + 1).sum(-1) if own > 2 else values
-    return columns.square().flatten(x.ndim - own + 1).sum(-1)

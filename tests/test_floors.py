@@ -11,7 +11,7 @@ FLOORS = [
     "losses regularizers models operators initialization metrics datasets",
     "blocks",
     "data",
-    "validation",
+    "validation balancing",
     "problem",
     "iterations",
     "solvers unrolled separable dictionary diagnostics",

@@ -503,10 +503,6 @@ def test_columns_of_unequal_penalties_are_left_alone(generator):
     regs = (NonNegative(l1=weights), NonNegative(ridge=0.2))
     problem = Problem(x[0] @ x[1].mT, NMF(), Frobenius(), regs)
     assert all((scale == 1).all() for scale in problem.balance(x))
-    # Neither does a component die that lives in one factor only.
-    alive = (x[0] * torch.tensor([1.0, 0.0, 1.0]), x[1])
-    problem = Problem(problem.y, NMF(), Frobenius(), RIDGE)
-    assert all((scale > 0).all() for scale in problem.balance(alive))
 
 
 def test_momentum_does_not_drift_along_the_scale(generator):

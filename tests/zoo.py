@@ -19,6 +19,7 @@ from rlra_torch.iterations import (
     AcceleratedMU,
     ActiveSet,
     Alternating,
+    Balanced,
     BlockIteration,
     BurgMirrorDescent,
     CoordinateNewton,
@@ -300,6 +301,11 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
     "extrapolated mu": (lambda: Extrapolated(Alternating(MU())), ("frobenius", "kl")),
+    "balanced hals": (lambda: Balanced(Alternating(HALS())), LEAST_SQUARES),
+    "balanced inertial mu": (
+        lambda: Balanced(Alternating(Inertial(MU(), 0.3))),
+        ("frobenius", "kl"),
+    ),
     "lista": (lambda: Alternating(LISTA(3)), LEAST_SQUARES),
     "regularized mu": (
         lambda: Regularized(Alternating(MU()), (NonNegative(), NonNegative(0.01))),

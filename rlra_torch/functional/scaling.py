@@ -1,14 +1,16 @@
-"""The best common scale of the factors of a model."""
+"""The best scales of the factors of a model: one for all, and those against each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
+
+NEWTON_STEPS = 8  # to rounding, for penalties that differ by sixty orders of magnitude
 
 
 def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
@@ -96,31 +98,64 @@ def penalized_scale(
     return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)
 
 
-def balance(values: Sequence[Tensor], degrees: Sequence[float]) -> list[Tensor]:
-    """The ``t_n > 0`` of product 1 that minimize ``sum_n t_n^(p_n) R_n``.
+def balance(penalties: Sequence[Mapping[float, Tensor]]) -> list[Tensor]:
+    """The ``t_n > 0`` of product 1 that minimize ``sum_n sum_p t_n^p R_np``.
 
-        t_n = (mu / (p_n R_n))^(1 / p_n)
+        t_n = (mu / (p R_n))^(1 / p)       where each factor has one penalty, of degree p
 
-    Where one of the ``R_n`` is 0 nothing is scaled: a component that has vanished in one factor can
-    come back as long as it lives in another.
+    An elastic net has two, and no closed form; the problem is convex in the ``log t_n``. Newton's
+    method on ``log sum_p p R_np t_n^p = log mu`` is then the formula above, again and again, with
+    the degree that each sum of powers has where it stands. The left side is convex, so that mu
+    rises to its limit from the first step on, from any start.
+
+    Where all penalties of a factor are 0 nothing is scaled.
 
     Args:
-        values: the ``R_n``, nonnegative tensors of one shape.
-        degrees: the ``p_n``, positive.
+        penalties: for each factor its ``R_np``, nonnegative tensors of one shape, under their
+            degrees p, positive.
 
     References:
-        | Cohen, Regularized low-rank approximations (HDR, 2026), section 10.4
+        | Cohen, Regularized low-rank approximations (HDR, 2026), theorem 12
 
     Example:
-        >>> balance([torch.tensor(16.0), torch.tensor(1.0)], [2.0, 2.0])
+        >>> balance([{2.0: torch.tensor(16.0)}, {2.0: torch.tensor(1.0)}])
         [tensor(0.5000), tensor(2.)]
     """
-    alive = torch.stack(list(values)).amin(0) > torch.finfo(values[0].dtype).tiny
-    logs = [
-        torch.where(alive, p * value, 1).log() for value, p in zip(values, degrees, strict=True)
-    ]
-    mean = sum(log / p for log, p in zip(logs, degrees, strict=True)) / sum(1 / p for p in degrees)
-    return [
-        torch.where(alive, ((mean - log) / p).exp(), 1)
-        for log, p in zip(logs, degrees, strict=True)
-    ]
+    totals = torch.stack([_total(parts) for parts in penalties])
+    alive = totals.amin(0) > torch.finfo(totals.dtype).tiny
+    logs = [_log_slopes(parts, alive) for parts in penalties]
+    shifts = [torch.zeros_like(totals[0]) for _ in penalties]
+    single = all(len(parts) == 1 for parts in penalties)
+    for _ in range(1 if single else NEWTON_STEPS):
+        slopes, degrees = zip(*map(_slope, logs, shifts), strict=True)
+        mean = sum(s / p for s, p in zip(slopes, degrees, strict=True))
+        mean = mean / sum(1 / p for p in degrees)
+        shifts = [u + (mean - s) / p for u, s, p in zip(shifts, slopes, degrees, strict=True)]
+    return [torch.where(alive, u.exp(), 1) for u in shifts]
+
+
+def _total(parts: Mapping[float, Tensor]) -> Tensor:
+    return torch.stack(list(parts.values())).sum(0)
+
+
+def _log_slopes(parts: Mapping[float, Tensor], alive: Tensor) -> dict[float, Tensor]:
+    """``log(p R_p)`` for each degree, without slopes that are not finite at zero."""
+    found = {}
+    for p, value in parts.items():
+        some = value > 0
+        logs = torch.where(some, p * value, 1).log()
+        empty = 0.0 if len(parts) == 1 else -math.inf
+        found[p] = torch.where(alive, torch.where(some, logs, empty), 0)
+    return found
+
+
+def _slope(logs: Mapping[float, Tensor], shift: Tensor) -> tuple[Tensor, Tensor]:
+    """``log sum_p p R_p e^(p shift)`` and its derivative, the degree there."""
+    if len(logs) == 1:
+        ((p, log),) = logs.items()
+        return log + p * shift, torch.full_like(shift, p)
+    terms = torch.stack([log + p * shift for p, log in logs.items()])
+    shares = terms.softmax(0).unbind(0)
+    return terms.logsumexp(0), torch.stack([p * w for p, w in zip(logs, shares, strict=True)]).sum(
+        0
+    )

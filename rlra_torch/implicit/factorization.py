@@ -97,7 +97,7 @@ class ImplicitFactorization(Implicit):
                 f"factors {held} have a penalty and others do not, so that the scale slides and "
                 "there is no minimizer; penalize all of them or none"
             )
-        if 0 in degrees.values() and len(degrees) > 1 and not problem.homogeneous:
+        if 0 in degrees.values() and len(degrees) > 1 and not problem.freedoms:
             raise TypeError(
                 f"{type(problem.model).__name__} has factors without common components, whose "
                 "scales cannot be balanced; penalize all of them"
@@ -108,7 +108,7 @@ class ImplicitFactorization(Implicit):
             x.detach().requires_grad_() if n in problem.order else x for n, x in enumerate(factors)
         )
         swept = self.sweep(self.sweep.init(at, problem), problem).factors
-        swept = _balanced(problem, swept)
+        swept = problem.balanced(swept)
         inputs = [at[n] for n in problem.order]
         outputs = [swept[n] for n in problem.order]
 
@@ -123,7 +123,7 @@ class ImplicitFactorization(Implicit):
     def solve(self, problem: Problem, start: Factors) -> Any:  # noqa: ANN401
         solution = super().solve(problem, start)
         with torch.no_grad():
-            return replace(solution, factors=_balanced(problem, solution.factors))
+            return replace(solution, factors=problem.balanced(solution.factors))
 
     def _adjoint(
         self,
@@ -178,7 +178,3 @@ class _Solved(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         return None, *ctx.adjoint(gradients)  # pyright: ignore
-
-
-def _balanced(problem: Problem, factors: Factors) -> Factors:
-    return tuple(x * scale for x, scale in zip(factors, problem.balance(factors), strict=True))

@@ -3,6 +3,7 @@
 from .accelerated import AcceleratedMU
 from .active_set import ActiveSet
 from .alternating import Alternating, Counted
+from .balanced import Balanced
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
@@ -31,6 +32,7 @@ __all__ = [
     "AcceleratedMU",
     "ActiveSet",
     "Alternating",
+    "Balanced",
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",

@@ -46,6 +46,10 @@ class AcceleratedMU(MU):
         """The last update, and t for each row."""
         return x, x.new_ones((*x.shape[:-1], 1))
 
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+        before, t = memory
+        return scale * before, t
+
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:

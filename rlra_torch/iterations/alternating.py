@@ -12,7 +12,7 @@ from ..blocks import Block, QuadraticBlock
 from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
-from .base import BlockIteration, Iteration, State, rank_first
+from .base import BlockIteration, Iteration, State, rank_first, times
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,14 @@ class Alternating(Iteration):
         for n in problem.order if self.order is None else self.order:
             state, _ = self.update(state, problem, n)
         return state
+
+    def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
+        factors, memory = times(state.factors, scales), list(state.memory)
+        for n in [n for n in problem.order if memory[n]]:
+            x, layout = problem.pack(n, factors), problem.model.layout(n)
+            scale = layout.pack(scales[n].expand_as(factors[n]))
+            memory[n] = self.of(n).rescaled(x, memory[n], scale)
+        return State(factors, tuple(memory))
 
     def check(self, problem: Problem) -> None:
         count = len(problem.model.factor_ndims)

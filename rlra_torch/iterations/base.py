@@ -40,6 +40,18 @@ class Iteration(nn.Module, ABC):
     def forward(self, state: State, problem: Problem) -> State:
         """One step."""
 
+    def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
+        """The state with its factors multiplied by scales that the prediction does not see.
+
+        The memory follows where it can, else it starts anew, as here.
+
+        Args:
+            state: where the iteration stands.
+            scales: as `Problem.balance` gives them.
+            problem: what is solved.
+        """
+        return self.init(times(state.factors, scales), problem)
+
     def check(self, problem: Problem) -> None:
         """Check that this iteration can work on a problem.
 
@@ -82,6 +94,19 @@ class BlockIteration(nn.Module, ABC):
         Returns:
             the new ``x`` and memory.
         """
+
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+        """The memory once the block has been multiplied by a scale.
+
+        Args:
+            x: the block after that.
+            memory: from before.
+            scale: nonnegative, shaped like the block.
+
+        Returns:
+            the memory in the new unit of the block, or by default one that starts anew.
+        """
+        return self.init(x) if memory else memory
 
     def repeat(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int
@@ -130,11 +155,19 @@ class Wrapped(BlockIteration, ABC):
     def init(self, x: Tensor) -> tuple:
         return self.iteration.init(x)
 
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+        return self.iteration.rescaled(x, memory, scale)
+
     def check(self, problem: Problem, n: int) -> None:
         self.iteration.check(problem, n)
 
     def sweep_cost(self, rows: int, rank: int) -> float:
         return self.iteration.sweep_cost(rows, rank)
+
+
+def times(factors: Factors, scales: Factors) -> Factors:
+    """The factors, each multiplied by its scales."""
+    return tuple(x * scale for x, scale in zip(factors, scales, strict=True))
 
 
 def rank_first(factors: Factors) -> Factors:

@@ -45,6 +45,9 @@ class Repeat(Iteration):
             state = self.iteration(state, problem)
         return state
 
+    def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
+        return self.iteration.rescaled(state, scales, problem)
+
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)
 
@@ -87,6 +90,9 @@ class Regularized(Iteration):
 
     def forward(self, state: State, problem: Problem) -> State:
         return self.iteration(state, problem.regularized(self.regs))
+
+    def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
+        return self.iteration.rescaled(state, scales, problem.regularized(self.regs))
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem.regularized(self.regs))

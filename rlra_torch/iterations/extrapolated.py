@@ -11,7 +11,7 @@ from ..models import Factors
 from ..problem import Problem
 from .accelerated import multiplied
 from .alternating import Alternating
-from .base import Iteration, State
+from .base import Iteration, State, times
 
 
 class Momentum(NamedTuple):
@@ -130,13 +130,19 @@ class Extrapolated(Iteration):
             torch.where(_over(rose, x), x, y) if n in problem.order else y
             for n, (x, y) in enumerate(zip(factors, inner.factors, strict=True))
         )
-        if any(problem.regs[n].degree for n in problem.homogeneous):
-            scales = problem.balance(factors)
-            factors, pairing = _times(factors, scales), _times(pairing, scales)
         limit = torch.where(rose, old.beta, (self.gamma_limit * old.limit).clamp_max(1))
         grown = torch.minimum(limit, self.gamma * old.beta)
         beta = torch.where(rose, old.beta / self.eta, grown)
-        return State(factors, tuple(Momentum(inner.memory, pairing, beta, limit, value)))
+        found = State(factors, tuple(Momentum(inner.memory, pairing, beta, limit, value)))
+        if any(freedom.penalized for freedom in problem.freedoms):
+            return self.rescaled(found, problem.balance(factors), problem)
+        return found
+
+    def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
+        old = Momentum(*state.memory)
+        inner = self.iteration.rescaled(State(old.pairing, old.inner), scales, problem)
+        moved = old._replace(inner=inner.memory, pairing=inner.factors)
+        return State(times(state.factors, scales), tuple(moved))
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)
@@ -152,10 +158,6 @@ class Extrapolated(Iteration):
         size = torch.linalg.vector_norm(before, dim=own, keepdim=True)
         moved = torch.linalg.vector_norm(new, dim=own, keepdim=True) / size
         return before * torch.where(size > 0, moved, 1)
-
-
-def _times(factors: Factors, scales: Factors) -> Factors:
-    return tuple(x * scale for x, scale in zip(factors, scales, strict=True))
 
 
 def _over(per_problem: Tensor, x: Tensor) -> Tensor:

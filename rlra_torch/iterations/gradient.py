@@ -80,6 +80,10 @@ class FISTA(BlockIteration):
         """The extrapolated point and the momentum counter of each row."""
         return x, torch.ones_like(x[..., :1])
 
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+        v, t = memory
+        return scale * v, t
+
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:

@@ -53,6 +53,10 @@ class Inertial(Wrapped):
         """The point before, and the memory of the iteration."""
         return x, self.iteration.init(x)
 
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+        before, inner = memory
+        return scale * before, self.iteration.rescaled(x, inner, scale)
+
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:

@@ -52,6 +52,11 @@ class Safeguarded(Wrapped):
     def init(self, x: Tensor) -> tuple:
         return self.iteration.init(x), self.fallback.init(x)
 
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+        own, other = memory
+        inner = self.iteration.rescaled(x, own, scale)
+        return inner, self.fallback.rescaled(x, other, scale)
+
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:

@@ -47,7 +47,9 @@ def match(W: Tensor, W_true: Tensor) -> Tensor:
     return assignment(torch.stack(rows, dim=-2))
 
 
-def factor_match(factors: Sequence[Tensor], true_factors: Sequence[Tensor]) -> Tensor:
+def factor_match(
+    factors: Sequence[Tensor], true_factors: Sequence[Tensor], weighted: bool = False
+) -> Tensor:
     """Factor match score, the mean congruence of the rank-one terms of two CP models.
 
     FMS = max over permutations p of 1/R Σ_k Π_n cos(A_n[:, p_k], A*_n[:, k]). The product over the
@@ -58,6 +60,8 @@ def factor_match(factors: Sequence[Tensor], true_factors: Sequence[Tensor]) -> T
     Args:
         factors: Estimated factors, (*, d_n, R) each.
         true_factors: True factors, same shapes.
+        weighted: Whether the sizes of the terms count: each congruence is then multiplied by
+            1 - |s - s*| / max(s, s*), with s the norm of a term.
 
     Returns:
         The score, (*,), at most 1; differentiable, the permutation held fixed.
@@ -90,9 +94,23 @@ def factor_match(factors: Sequence[Tensor], true_factors: Sequence[Tensor]) -> T
         congruence = congruence * _cosines(factor, true_factor)
         zero = zero | _zero_columns(factor)
         true_zero = true_zero | _zero_columns(true_factor)
+    if weighted:
+        congruence = congruence * _same_size(_sizes(true_factors), _sizes(factors))
     congruence = torch.where(true_zero[..., :, None] & zero[..., None, :], 1, congruence)
     order = assignment(-congruence.detach())
     return congruence.gather(-1, order.unsqueeze(-1)).squeeze(-1).mean(-1)
+
+
+def _sizes(factors: Sequence[Tensor]) -> Tensor:
+    """The norm of each rank-one term, (*, R)."""
+    return torch.stack([torch.linalg.vector_norm(x, dim=-2) for x in factors]).prod(0)
+
+
+def _same_size(true_sizes: Tensor, sizes: Tensor) -> Tensor:
+    """The smaller over the larger size of true term k and estimated term j, at [k, j]."""
+    pairs = torch.broadcast_tensors(true_sizes[..., :, None], sizes[..., None, :])
+    larger = torch.maximum(*pairs)
+    return torch.minimum(*pairs) / torch.where(larger > 0, larger, 1)
 
 
 def _cosines(A: Tensor, A_true: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from ..functional.einsum import Layout
 
 Factors = tuple[Tensor, ...]
+Gauge = tuple[tuple[int, int], ...]
 
 
 class Model(nn.Module, ABC):
@@ -51,6 +52,20 @@ class Model(nn.Module, ABC):
         The ``D_n`` are diagonal, of the size of the last dimension of each of these factors.
         """
         return False
+
+    def gauges(self, order: tuple[int, ...]) -> tuple[Gauge, ...]:
+        """Where some factors can be rescaled against each other without a change of the prediction.
+
+        Multiplied by ``d_n`` along these dimensions, with ``prod d_n = 1`` entry by entry, they
+        predict the same.
+
+        Args:
+            order: the factors that may be scaled.
+
+        Returns:
+            for each such freedom the factors, and which of their dimensions, counted from the end.
+        """
+        return (tuple((n, -1) for n in order),) if self.rescalable(order) else ()
 
     def has_gram(self, n: int) -> bool:
         """Whether `gram` and `column_energy` are there for factor ``n``."""

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..functional.arguments import whole_number
 from ..functional.einsum import Contraction, Equation, Layout
-from .base import Factors, Model
+from .base import Factors, Gauge, Model
 
 
 class Multilinear(Model):
@@ -84,6 +84,16 @@ class Multilinear(Model):
     def rescalable(self, order: tuple[int, ...]) -> bool:
         terms = [self.equation.inputs[n] for n in order]
         return len({term[-1] for term in terms}) == 1 and terms[0][-1] not in self.equation.output
+
+    def gauges(self, order: tuple[int, ...]) -> tuple[Gauge, ...]:
+        terms = {n: self.equation.inputs[n] for n in order}
+        letters = dict.fromkeys("".join(terms.values()))
+        found = (
+            tuple((n, term.index(a) - len(term)) for n, term in terms.items() if a in term)
+            for a in letters
+            if a not in self.equation.output
+        )
+        return tuple(gauge for gauge in found if len(gauge) > 1)
 
     def has_gram(self, n: int) -> bool:
         return True

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..functional.einsum import Layout
-from .base import Factors, Model, replaced
+from .base import Factors, Gauge, Model, replaced
 
 
 class LinearMap(Protocol):
@@ -63,6 +63,9 @@ class Sensed(Model):
 
     def rescalable(self, order: tuple[int, ...]) -> bool:
         return self.model.rescalable(order)
+
+    def gauges(self, order: tuple[int, ...]) -> tuple[Gauge, ...]:
+        return self.model.gauges(order)
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         tiny = torch.finfo(factors[n].dtype).tiny

@@ -45,6 +45,11 @@ class Regularizer(nn.Module, ABC):
     couples: tuple[int, ...] = ()
     convex: bool = True
 
+    @property
+    def homogeneous(self) -> tuple[Regularizer, ...]:
+        """The homogeneous penalties on one cone that add up to it; () where there are none."""
+        return () if self.degree is None else (self,)
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """The value, summed over the last two dimensions.

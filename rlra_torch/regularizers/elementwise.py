@@ -58,14 +58,21 @@ class ElasticNet(Regularizer):
             else:
                 self.register_buffer(name, None)
         self.lower, self.upper = float(lower), float(upper)
-        cone = self.lower in (-math.inf, 0.0) and self.upper == math.inf
-        if cone and (self.l1 is None or self.ridge is None):
+        if self._cone and (self.l1 is None or self.ridge is None):
             self.degree = 1.0 if self.l1 is not None else 2.0 if self.ridge is not None else 0.0
 
     @property
     def weights(self) -> tuple[Tensor | None, Tensor | None]:
         """The two weights, None where absent."""
         return self.l1, self.ridge
+
+    @property
+    def homogeneous(self) -> tuple[Regularizer, ...]:
+        """Itself, or the absolute values and the squares apart."""
+        l1, ridge = self.weights
+        if not self._cone or l1 is None or ridge is None:
+            return super().homogeneous
+        return ElasticNet(l1, lower=self.lower), ElasticNet(ridge=ridge, lower=self.lower)
 
     def forward(self, x: Tensor) -> Tensor:
         """The value, (*,)."""
@@ -101,6 +108,10 @@ class ElasticNet(Regularizer):
         if (self.lower, self.upper) != (-math.inf, math.inf):
             parts.append(f"[{self.lower:g}, {self.upper:g}]")
         return ", ".join(parts)
+
+    @property
+    def _cone(self) -> bool:
+        return self.lower in (-math.inf, 0.0) and self.upper == math.inf
 
     def _weights_by_name(self) -> dict[str, Tensor]:
         pairs = zip(("l1", "ridge"), self.weights, strict=True)

@@ -2,6 +2,7 @@
 
 from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
 from .online import OnlineNMF
+from .path import solve_path
 from .solve import Progress, Record, Solution, solve
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "Solution",
     "load_checkpoint",
     "solve",
+    "solve_path",
 ]

@@ -74,7 +74,13 @@ def best_scales(
             for (n, dim), t in zip(gauge, moved, strict=True):
                 own = model.factor_ndims[n]
                 scales[n] = scales[n] * t[(..., *(None,) * (own - 1))].movedim(-own, dim)
-    return tuple(scales)
+    return tuple(_settled(scale) for scale in scales)
+
+
+def _settled(scale: Tensor) -> Tensor:
+    """Exactly 1 where it is up to rounding: what is balanced stays as it is, bit by bit."""
+    off = 1 - scale.detach()
+    return scale + torch.where(off.abs() <= 100 * torch.finfo(scale.dtype).eps, off, 0)
 
 
 def _degrees(reg: Regularizer) -> list[float]:

@@ -44,6 +44,7 @@ def same_bits(one, two):
 def test_a_solve_is_so_many_iterations(name, generator):
     iteration, loss = made(name)
     problem, start = example(generator, loss=loss)
+    start = iteration.init(start, problem).factors
     fit = solve(iteration, problem, start, max_iter=7, tol=0, check_every=3)
     with torch.no_grad():  # as in a solve
         assert same_bits(fit.factors, run(iteration, problem, start, 7)[-1])
@@ -87,6 +88,7 @@ def test_each_problem_of_a_batch_stops_on_its_own(name, generator):
     """One starts at its solution; all stay where they finished, bit by bit."""
     iteration, loss = made(name)
     problem, start = example(generator, loss=loss, batch=(4,))
+    start = iteration.init(start, problem).factors
     y = problem.y.clone()
     y[2] = problem.model(start)[2]
     y[1] = problem.model(start)[1] * 1.0001

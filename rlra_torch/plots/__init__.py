@@ -1,7 +1,10 @@
 """Figures: pure functions from tensors to matplotlib figures, and one that saves them."""
 
+from rlra_torch.plots.components import Mode, components
+from rlra_torch.plots.consistency import core_consistencies
 from rlra_torch.plots.curves import Record, convergence
 from rlra_torch.plots.maps import abundance_maps
+from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
 from rlra_torch.plots.spectra import spectra
@@ -9,9 +12,13 @@ from rlra_torch.plots.style import OKABE_ITO, save
 
 __all__ = [
     "OKABE_ITO",
+    "Mode",
     "Record",
     "abundance_maps",
+    "components",
     "convergence",
+    "core_consistencies",
+    "penalty_path",
     "race",
     "rank_curves",
     "save",

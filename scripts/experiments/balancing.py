@@ -14,6 +14,8 @@ from rlra_torch.problem import Problem
 from rlra_torch.regularizers import NonNegative, Ridge
 from rlra_torch.solvers import Solution, solve, solve_path
 
+SWEEP = Alternating(HALS(), inner=3)
+
 
 class Record(NamedTuple):
     """A point of a curve."""
@@ -25,10 +27,11 @@ class Record(NamedTuple):
 
 
 def curve(iteration: Iteration, problem: Problem, start: Factors, count: int) -> list[Record]:
-    """Objective and residual at the start and after each of ``count`` steps."""
-    solution = solve(iteration, problem, start, max_iter=count, tol=0, check_every=1)
+    """Means over a batch of the objective and the residual, at the start and after each step."""
+    history = solve(iteration, problem, start, max_iter=count, tol=0, check_every=1).history
     return [
-        Record(r.iteration, r.seconds, float(r.objective), float(r.kkt)) for r in solution.history
+        Record(r.iteration, r.seconds, float(r.objective.mean()), float(r.kkt.mean()))
+        for r in history
     ]
 
 
@@ -42,34 +45,52 @@ def swamp(weight: float = 1e-3) -> tuple[Problem, Factors]:
     return problem, (0.2 * one, 5 * one)
 
 
-# ---- unbalanced starts of a nonnegative CP model with ridges ---------------------------------
+# ---- nonnegative CP models with ridges: starts, and the rank that is left -----------------------
 
 
-def ridge_cp(seed: int, excess: int = 3, ridge: float = 0.2) -> tuple[Problem, Factors]:
-    """A 10 x 11 x 12 tensor of rank 3 and noise; a start whose factors differ by powers of ten."""
-    draw = torch.Generator().manual_seed(seed)
-    dims, rank = (10, 11, 12), 3
+def ridge_cp(
+    seeds: int, ridge: float, sizes: tuple[float, ...] = (1.0, 1.0, 1.0)
+) -> tuple[Problem, Factors]:
+    """Noisy 10 x 11 x 12 tensors with three terms of these sizes, and uniform starts of rank 6."""
+    draw, dims = torch.Generator().manual_seed(0), (10, 11, 12)
 
-    def uniform(rows: int, columns: int) -> Tensor:
-        return torch.rand(rows, columns, generator=draw, dtype=torch.float64)
+    def uniform(columns: int) -> Factors:
+        shapes = [(seeds, n, columns) for n in dims]
+        return tuple(torch.rand(shape, generator=draw, dtype=torch.float64) for shape in shapes)
 
-    truth = [uniform(n, rank) for n in dims]
-    truth[0] = truth[0] * torch.tensor([1.0, 0.1, 0.01], dtype=torch.float64)
-    clean = CP(3)(tuple(truth))
-    y = clean + 0.1 * torch.randn(dims, generator=draw, dtype=torch.float64)
-    start = tuple(10.0**-n * uniform(size, rank + excess) for n, size in enumerate(dims))
-    return Problem(y, CP(3), Frobenius(), [NonNegative(ridge=ridge) for _ in dims]), start
+    truth = uniform(3)
+    clean = CP(3)((truth[0] * torch.tensor(sizes, dtype=torch.float64), *truth[1:]))
+    y = clean + 0.1 * torch.randn(clean.shape, generator=draw, dtype=torch.float64)
+    return Problem(y, CP(3), Frobenius(), [NonNegative(ridge=ridge) for _ in dims]), uniform(6)
 
 
-def starts(problem: Problem, start: Factors) -> dict[str, Factors]:
-    """The start as it is, scaled to the data, balanced, and both."""
-    scaled = problem.scaled(start)
-    return {
+def starts(seeds: int = 10, ridge: float = 0.2) -> tuple[Problem, dict[str, Factors]]:
+    """A start whose factors differ by powers of ten; scaled to the data, balanced, and both."""
+    problem, even = ridge_cp(seeds, ridge, (1.0, 0.1, 0.01))
+    start = tuple(10.0**-n * x for n, x in enumerate(even))
+    plain = problem.regularized([NonNegative() for _ in start])
+    return problem, {
         "as it is": start,
-        "scaled": scaled,
+        "scaled": plain.scaled(start),
         "balanced": problem.balanced(start),
-        "scaled and balanced": problem.scaled(problem.balanced(start)),
+        "balanced and scaled": problem.scaled(problem.balanced(start)),
     }
+
+
+def start_curves(seeds: int = 10, count: int = 100) -> dict[str, list[Record]]:
+    """The mean objective from each start, and where every sweep is balanced."""
+    problem, several = starts(seeds)
+    curves = {name: curve(SWEEP, problem, start, count) for name, start in several.items()}
+    each = curve(Balanced(SWEEP), problem, several["balanced and scaled"], count)
+    return curves | {"balanced in each sweep": each}
+
+
+def pruned(seeds: int = 20, ridge: float = 0.3) -> Tensor:
+    """How many components are left of six for each tensor of rank 3."""
+    problem, even = ridge_cp(seeds, ridge)
+    start = problem.scaled(problem.balanced(even))
+    solution = solve(Balanced(SWEEP), problem, start, max_iter=1000, tol=1e-5)
+    return torch.stack([x.any(-2) for x in solution.factors]).all(0).sum(-1)
 
 
 # ---- components that a path of l1 penalties loses -----------------------------------------------
@@ -101,26 +122,4 @@ def l1_path(penalties: tuple[float, ...] = PENALTIES, seed: int = 0) -> list[Sol
     y, start = bumps(seed)
     pairs = [(NonNegative(l1=mu), NonNegative(l1=mu)) for mu in penalties]
     problems = [Problem(y, NMF(), Frobenius(), regs) for regs in pairs]
-    iteration = Balanced(Alternating(HALS(), inner=3))
-    return solve_path(iteration, problems, start, max_iter=2000, tol=1e-7)
-
-
-# ---- the rank that ridges leave -----------------------------------------------------------------
-
-
-def pruned(seeds: int = 20, ridge: float = 0.2, excess: int = 3) -> Tensor:
-    """How many components are left of six, for as many tensors of rank 3 as there are seeds."""
-    draw = torch.Generator().manual_seed(0)
-    dims, rank = (10, 11, 12), 3
-
-    def uniform(columns: int) -> Factors:
-        shapes = [(seeds, n, columns) for n in dims]
-        return tuple(torch.rand(s, generator=draw, dtype=torch.float64) for s in shapes)
-
-    clean = CP(3)(uniform(rank))
-    y = clean + 0.1 * torch.randn(clean.shape, generator=draw, dtype=torch.float64)
-    problem = Problem(y, CP(3), Frobenius(), [NonNegative(ridge=ridge) for _ in dims])
-    start = problem.scaled(problem.balanced(uniform(rank + excess)))
-    sweep = Balanced(Alternating(HALS(), inner=3))
-    solution = solve(sweep, problem, start, max_iter=3000, tol=1e-6)
-    return torch.stack([x.any(-2) for x in solution.factors]).all(0).sum(-1)
+    return solve_path(Balanced(SWEEP), problems, start, max_iter=2000, tol=1e-6)

@@ -93,5 +93,6 @@ def _weights_axis(axes: Axes, x: np.ndarray) -> None:
     axes.set_xscale("symlog", linthresh=low, linscale=0.3)
     decades = 10.0 ** np.arange(np.ceil(np.log10(low)), np.floor(np.log10(high)) + 1)
     ticks = [*([0.0] if (x <= 0).any() else []), *decades]
+    axes.minorticks_off()
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set_xlim(min(float(x.min()), 0.98 * low), 1.1 * high)

@@ -123,3 +123,8 @@ def l1_path(penalties: tuple[float, ...] = PENALTIES, seed: int = 0) -> list[Sol
     pairs = [(NonNegative(l1=mu), NonNegative(l1=mu)) for mu in penalties]
     problems = [Problem(y, NMF(), Frobenius(), regs) for regs in pairs]
     return solve_path(Balanced(SWEEP), problems, start, max_iter=2000, tol=1e-6)
+
+
+def sizes(factors: Factors) -> Tensor:
+    """The norms of the rank-one terms, (*, R)."""
+    return torch.stack([torch.linalg.vector_norm(x, dim=-2) for x in factors]).prod(0)

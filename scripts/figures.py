@@ -1,0 +1,92 @@
+"""Figures of what tensors, penalties and scales do.
+
+    python scripts/figures.py --list
+    python scripts/figures.py swamp path --out figures
+    python scripts/figures.py                      all of them, in about three minutes
+
+Each is written as a PNG file named after it, and the numbers that it shows are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from experiments import balancing, kinetic
+from matplotlib.figure import Figure
+
+from rlra_torch import plots
+from rlra_torch.iterations import HALS, Alternating, Balanced
+
+
+def swamp() -> Figure:
+    """Alternating least squares on two numbers: far from the optimum after 200 steps."""
+    problem, start = balancing.swamp()
+    steps = {"ALS": Alternating(HALS()), "ALS, balanced": Balanced(Alternating(HALS()))}
+    curves = {name: balancing.curve(step, problem, start, 200) for name, step in steps.items()}
+    optimum = 0.5 * (2e-3 - 1e-6)
+    for name, rows in curves.items():
+        print(f"{name}: {2 * rows[-1].objective:.10f} after 200 steps, {2 * optimum:.10f} is least")
+    return plots.convergence(curves, title="A scaling swamp", offset=optimum)
+
+
+def starts() -> Figure:
+    """Nonnegative CP with ridges from factors of unequal scales."""
+    curves = balancing.start_curves()
+    for name, rows in curves.items():
+        print(f"{name}: {rows[-1].objective:.6f} after {rows[-1].iteration} sweeps")
+    least = min(row.objective for rows in curves.values() for row in rows)
+    title = "Ridge CP from unbalanced factors, mean of ten tensors"
+    return plots.convergence(curves, title=title, offset=0.999 * least)
+
+
+def path() -> Figure:
+    """Sparse NMF with l1 on both factors: components are lost at sharp values of the penalty."""
+    found = balancing.l1_path()
+    sizes = torch.stack([balancing.sizes(solution.factors) for solution in found])
+    shares = [[float((x == 0).double().mean()) for x in s.factors] for s in found]
+    for weight, size in zip(balancing.PENALTIES, sizes, strict=True):
+        print(f"{weight:5.2f}: {int((size > 0).sum())} components, of {size.tolist()}")
+    title = "Sparse NMF with the same l1 penalty on both factors"
+    return plots.penalty_path(balancing.PENALTIES, sizes, torch.tensor(shares), title=title)
+
+
+def components() -> Figure:
+    """Kinetic fluorescence: the components of a nonnegative CP of rank 3."""
+    fit = kinetic.fit(3, seed=0)
+    print(f"relative error {fit.relative_error:.5f}, KKT residual {fit.kkt:.1e}")
+    title = "Kinetic fluorescence, nonnegative CP of rank 3"
+    return plots.components(fit.factors, kinetic.modes(), title=title)
+
+
+def consistency() -> Figure:
+    """Simulated fluorescence: core consistency over the rank."""
+    values = kinetic.consistencies((1, 2, 3, 4, 5))
+    for rank, several in values.items():
+        print(f"rank {rank}: {', '.join(f'{value:.1f}' for value in several)}")
+    return plots.core_consistencies(values, title="Simulated fluorescence of three substances")
+
+
+FIGURES: dict[str, Callable[[], Figure]] = {
+    f.__name__: f for f in (swamp, starts, path, components, consistency)
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("names", nargs="*", metavar="figure", help="which; none: all")
+    parser.add_argument("--out", type=Path, default=Path("figures"), help="folder to write to")
+    parser.add_argument("--list", action="store_true", help="name the figures and stop")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(FIGURES):
+        parser.error(f"unknown figure {', '.join(sorted(unknown))}; use {', '.join(FIGURES)}")
+    for name in arguments.names or FIGURES:
+        print(f"{name}: {(FIGURES[name].__doc__ or '').strip()}")
+        if not arguments.list:
+            print(f"-> {plots.save(FIGURES[name](), arguments.out / f'{name}.png')}")
+
+
+if __name__ == "__main__":
+    main()

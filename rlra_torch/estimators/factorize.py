@@ -65,8 +65,8 @@ def nmf(
         iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
             "active_set", "als", "burg", "newton", "amu", "ccd", "sn", "joint", or an `Iteration`.
         init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
-            where the rank and the data allow, else "random". Named starts are made feasible and
-            scaled to the data; factors are used as they are.
+            where the rank and the data allow, else "random". Named starts are made feasible,
+            balanced where there are penalties, and scaled to the data; factors are used as they are.
         regs: a regularizer for W and one for H; None: nonnegative.
         weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry, and
             so does what a sparse mask does not store.
@@ -284,7 +284,10 @@ def _begin(problem: Problem, start: Begin, iteration: object) -> Factors:
     problem.model.check(factors, data.shape)
     step = torch.finfo(problem.data.dtype).tiny
     factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
-    return problem.scaled(warmed(problem, iteration, factors))
+    factors = warmed(problem, iteration, factors)
+    if any(freedom.penalized for freedom in problem.freedoms):
+        factors = problem.balanced(factors)
+    return problem.scaled(factors)
 
 
 def _placed(problem: Problem, step: Iteration, progress: Progress) -> Progress:

@@ -57,6 +57,7 @@ def core_consistencies(
             )  # fmt: skip
     style_axes(axes, "rank", "core consistency (%)")
     axes.set_xticks(ranks)
+    axes.set_xlim(ranks[0] - 0.4, ranks[-1] + 0.4)
     axes.set_ylim(-14, 106)
     if title is not None:
         axes.set_title(title, fontsize=TITLE)

@@ -14,7 +14,7 @@ from rlra_torch.problem import Problem
 from rlra_torch.regularizers import NonNegative, Ridge
 from rlra_torch.solvers import Solution, solve, solve_path
 
-SWEEP = Alternating(HALS(), inner=3)
+SWEEP = Alternating(HALS(), inner=2)
 
 
 class Record(NamedTuple):
@@ -85,11 +85,11 @@ def start_curves(seeds: int = 10, count: int = 100) -> dict[str, list[Record]]:
     return curves | {"balanced in each sweep": each}
 
 
-def pruned(seeds: int = 20, ridge: float = 0.3) -> Tensor:
+def pruned(seeds: int = 20, ridge: float = 0.35) -> Tensor:
     """How many components are left of six for each tensor of rank 3."""
     problem, even = ridge_cp(seeds, ridge)
     start = problem.scaled(problem.balanced(even))
-    solution = solve(Balanced(SWEEP), problem, start, max_iter=1000, tol=1e-5)
+    solution = solve(Balanced(SWEEP), problem, start, max_iter=1000, tol=1e-4)
     return torch.stack([x.any(-2) for x in solution.factors]).all(0).sum(-1)
 
 

@@ -15,10 +15,6 @@ def factors(generator):
 
 EMISSION = Mode("emission", "nm", range(400, 520, 10))
 MODES = (Mode("sample", bars=True), EMISSION, Mode("time", "min"))
-    Mode("sample", bars=True),
-    Mode("emission", "nm", range(400, 520, 10)),
-    Mode("time", "min"),
-)
 
 
 class TestComponents:

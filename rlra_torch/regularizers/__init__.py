@@ -2,6 +2,7 @@
 
 from .base import Regularizer, Split
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
+from .sums import Sum
 from .support import Support
 from .vectorwise import Group, KSparse, Simplex, UnitNorm
 
@@ -18,6 +19,7 @@ __all__ = [
     "Ridge",
     "Simplex",
     "Split",
+    "Sum",
     "Support",
     "UnitNorm",
 ]

@@ -101,7 +101,8 @@ def _penalties(reg: Regularizer, x: Tensor, own: int, dim: int) -> dict[float, T
     found = {}
     for part in reg.homogeneous:
         if part.degree:
-            found[part.degree] = part(slices).flatten(lead + 1).sum(-1) if own > 2 else part(slices)
+            value = part(slices).flatten(lead + 1).sum(-1) if own > 2 else part(slices)
+            found[part.degree] = found.get(part.degree, 0) + value
     return found or {2.0: slices.square().flatten(lead + 1).sum(-1)}
 
 

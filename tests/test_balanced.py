@@ -14,6 +14,7 @@ from zoo import MODELS, example, uniform
 from rlra_torch import nmf
 from rlra_torch.functional.scaling import balance
 from rlra_torch.iterations import (
+    ADMM,
     FISTA,
     HALS,
     MSOM,
@@ -38,6 +39,7 @@ from rlra_torch.regularizers import (
     Group,
     NonNegative,
     Ridge,
+    Sum,
     UnitNorm,
 )
 from rlra_torch.solvers import solve, solve_path
@@ -290,11 +292,36 @@ def test_memory_follows_the_factors(iteration, rank, generator):
 
 def test_counters_are_not_scales(generator):
     x = uniform(generator, 6, 1)
-    point, count = FISTA().rescaled(2 * x, FISTA().init(x), torch.full_like(x, 2.0))
+    fista, active, reg = FISTA(), ActiveSet(2), NonNegative()
+    point, count = fista.rescaled(2 * x, fista.init(x, reg), torch.full_like(x, 2.0), reg)
     assert torch.equal(point, 2 * x) and torch.equal(count, torch.ones_like(x))
     # What does not say how its memory scales starts anew.
-    (passive,) = ActiveSet(2).rescaled(0 * x, ActiveSet(2).init(x), torch.zeros_like(x))
+    (passive,) = active.rescaled(0 * x, active.init(x, reg), torch.zeros_like(x), reg)
     assert not passive.any()
+
+
+def test_a_sum_is_the_penalties_that_it_is_made_of(generator):
+    x = uneven(generator)
+    whole = (NonNegative(0.3, 0.2), NonNegative(ridge=0.5), NonNegative(0.1, 0.1))
+    parts = [Sum(NonNegative(l1=0.3), Ridge(0.2)), Sum(NonNegative(), Ridge(0.3), Ridge(0.2))]
+    several = cp_problem(generator, (*parts, Sum(whole[2])))
+    for a, b in zip(several.balance(x), cp_problem(generator, whole).balance(x), strict=True):
+        close(a, b)
+    assert not Sum(Ridge(0.1), Box()).homogeneous
+
+
+@pytest.mark.parametrize("reg", ["nonnegative l1", "nonnegative ridge"])
+def test_multipliers_follow_the_factors(reg, generator):
+    """Balanced AO-ADMM ends where balanced HALS does; rescaling costs it no iterations."""
+    problem, start = example(generator, reg=reg)
+    start = (10 * start[0], start[1] / 10)
+    settings = {"max_iter": 400, "tol": 1e-9}
+    exact = solve(Balanced(SWEEP), problem, start, **settings)
+    split = solve(Balanced(Alternating(ADMM(), 5)), problem, start, **settings)
+    assert split.converged and exact.converged
+    close(split.objective, exact.objective, 1e-9)
+    plain = solve(Alternating(ADMM(), 5), problem, problem.balanced(start), **settings)
+    assert split.n_iter <= plain.n_iter + 10
 
 
 def test_balanced_layers_are_differentiable(generator):

@@ -14,6 +14,7 @@ from ..data import Data, given
 from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
 from ..initialization.nndsvd import Variant
 from ..iterations import (
+    ADMM,
     FISTA,
     HALS,
     MSOM,
@@ -44,6 +45,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 }
 ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "active_set": ActiveSet,
+    "admm": ADMM,
     "als": ProjectedLeastSquares,
     "amu": AcceleratedMU,
     "burg": BurgMirrorDescent,
@@ -56,7 +58,10 @@ ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "pg": ProjectedGradient,
     "sn": ScalarNewton,
 }
-WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {"joint": JointMM}
+WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {
+    "admm": lambda: Alternating(ADMM(), inner=5),
+    "joint": JointMM,
+}
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
 TENSOR_STARTS = ("random", "svd")
 
@@ -97,7 +102,7 @@ def block_iteration_named(
         TypeError: something else.
     """
     if iteration is None:
-        iteration = default if loss.quadratic else "mu"
+        iteration = default if loss.quadratic else "amu"
     if isinstance(iteration, BlockIteration):
         return iteration
     if not isinstance(iteration, str):
@@ -119,7 +124,7 @@ def iteration_named(
 
     Args:
         iteration: a short name, a block iteration, an `Iteration`, or None for the default.
-        loss: what is minimized; where it is not quadratic the default is "mu".
+        loss: what is minimized; where it is not quadratic the default is "amu".
         default: the name for quadratic losses.
 
     Raises:

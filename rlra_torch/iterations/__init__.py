@@ -2,6 +2,7 @@
 
 from .accelerated import AcceleratedMU
 from .active_set import ActiveSet
+from .admm import ADMM
 from .alternating import Alternating, Counted
 from .balanced import Balanced
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
@@ -23,6 +24,7 @@ from .safeguarded import Safeguarded
 from .som import MSOM, SOM
 
 __all__ = [
+    "ADMM",
     "FISTA",
     "HALS",
     "LISTA",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from ..models import Factors
 from ..problem import Problem
 from .base import Iteration, State, require_iteration
@@ -59,6 +61,9 @@ class Balanced(Iteration):
 
     def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
         return self.iteration.rescaled(state, scales, problem)
+
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        return self.iteration.measure(state, problem)
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..functional.arguments import whole_number
 from ..models import Factors
@@ -47,6 +47,9 @@ class Repeat(Iteration):
 
     def rescaled(self, state: State, scales: Factors, problem: Problem) -> State:
         return self.iteration.rescaled(state, scales, problem)
+
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        return self.iteration.measure(state, problem)
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)

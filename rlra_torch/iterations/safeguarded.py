@@ -35,7 +35,7 @@ class Safeguarded(Wrapped):
         >>> from rlra_torch.regularizers import NonNegative
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
         >>> step, x = Safeguarded(ProjectedLeastSquares(), MU()), torch.ones(1, 2)
-        >>> step(x, step.init(x), block, NonNegative())[0]
+        >>> step(x, step.init(x, NonNegative()), block, NonNegative())[0]
         tensor([[1., 2.]])
     """
 
@@ -49,13 +49,13 @@ class Safeguarded(Wrapped):
         self.nonnegative = iteration.nonnegative or fallback.nonnegative
         self.multiplicative = iteration.multiplicative or fallback.multiplicative
 
-    def init(self, x: Tensor) -> tuple:
-        return self.iteration.init(x), self.fallback.init(x)
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
+        return self.iteration.init(x, reg), self.fallback.init(x, reg)
 
-    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor) -> tuple:
+    def rescaled(self, x: Tensor, memory: tuple, scale: Tensor, reg: Regularizer) -> tuple:
         own, other = memory
-        inner = self.iteration.rescaled(x, own, scale)
-        return inner, self.fallback.rescaled(x, other, scale)
+        inner = self.iteration.rescaled(x, own, scale, reg)
+        return inner, self.fallback.rescaled(x, other, scale, reg)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
@@ -66,7 +66,7 @@ class Safeguarded(Wrapped):
         # What is not finite is not lower.
         good = _objective(new, block, reg) <= _objective(x, block, reg)
         new = _chosen(good, new, safe)
-        return new, (_chosen(good, own, self.iteration.init(new)), other)
+        return new, (_chosen(good, own, self.iteration.init(new, reg)), other)
 
     def check(self, problem: Problem, n: int) -> None:
         self.iteration.check(problem, n)

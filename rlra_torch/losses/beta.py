@@ -226,7 +226,8 @@ class KullbackLeibler(BetaDivergence):
         rising = slope >= 0
         # Each where it does not cancel; the other must stay finite.
         near = 2 * mass / torch.where(rising, slope + root, 1)
-        return torch.where(rising, near, 0.5 * (root - slope) / torch.where(rising, 1, l2))
+        divisor = torch.where(rising, 1, l2).to(x.dtype)
+        return torch.where(rising, near, 0.5 * (root - slope) / divisor)
 
 
 class ItakuraSaito(BetaDivergence):

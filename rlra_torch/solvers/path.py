@@ -47,7 +47,7 @@ def solve_path(
         >>> path = [Problem(one, NMF(), Frobenius(), regs) for regs in pairs]
         >>> found = solve_path(Balanced(Alternating(HALS())), path, (one, one))
         >>> [round(float(s.factors[0] * s.factors[1]), 3) for s in found]
-        [0.9, 0.7, 0.0]
+        [0.894, 0.619, 0.0]
     """
     found: list[Solution] = []
     for problem in problems:

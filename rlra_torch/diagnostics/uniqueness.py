@@ -67,12 +67,12 @@ def k_rank(x: Tensor, tol: float | None = None) -> KRank:
     """
     if x.ndim != 2:
         raise ValueError(f"the k-rank is that of one matrix (n, R), got shape {tuple(x.shape)}")
-    tol = torch.finfo(x.dtype).eps ** 0.5 if tol is None else tol
+    bound = torch.finfo(x.dtype).eps ** 0.5 if tol is None else tol
     if not bool(x.any(0).all()):
         return KRank(0, 0)
     unit = unit_columns(x)
     small = torch.linalg.qr(unit, mode="r").R if len(unit) > unit.shape[-1] else unit
-    upper, count = int((torch.linalg.svdvals(small) > tol).sum()), unit.shape[-1]
+    upper, count = int((torch.linalg.svdvals(small) > bound).sum()), unit.shape[-1]
     if upper == count:
         return KRank(count, count)
     for size in range(2, upper + 1):
@@ -80,7 +80,7 @@ def k_rank(x: Tensor, tol: float | None = None) -> KRank:
             cosines = (unit.mT @ unit).fill_diagonal_(0).abs()
             spread = math.ceil(1 / max(float(cosines.max()), 1 / upper) - 1e-9)
             return KRank(min(max(size - 1, spread), upper), upper)
-        if not _independent(small, size, tol):
+        if not _independent(small, size, bound):
             return KRank(size - 1, size - 1)
     return KRank(upper, upper)
 

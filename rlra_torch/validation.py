@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,11 @@ from .regularizers import Regularizer
 
 
 def check_parts(
-    y: Tensor | Data, model: Model, loss: Loss, regs: Sequence[Regularizer], weights: Tensor | None
+    y: Any,  # noqa: ANN401
+    model: Model,
+    loss: Loss,
+    regs: Sequence[Regularizer],
+    weights: Any,  # noqa: ANN401
 ) -> None:
     """Check the kinds of what a problem is made of, and that the weights lie with the data.
 
@@ -23,6 +28,11 @@ def check_parts(
     """
     if not isinstance(regs, (list, tuple, nn.ModuleList)):
         raise TypeError(f"regs must be a list of regularizers, got {type(regs).__name__}")
+    if isinstance(y, (list, tuple)) and y:
+        several = weights if isinstance(weights, (list, tuple)) else [None] * len(y)
+        for own, weight in zip(y, several, strict=False):
+            check_parts(own, model, loss, regs, weight)
+        return
     parts = [("data", y, (Tensor, Data)), ("model", model, Model), ("loss", loss, Loss)]
     parts += [("regularizer", reg, Regularizer) for reg in regs]
     for name, part, kind in parts if weights is None else [*parts, ("weights", weights, Tensor)]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
@@ -15,10 +15,11 @@ from .functional.batch import sum_each
 from .functional.scaling import balance
 from .losses import Frobenius, Loss
 from .models import Factors, Model
-from .regularizers import Regularizer
+from .regularizers import Coupling, Regularizer
 from .regularizers.packed import packed
 from .validation import (
     check_count,
+    check_couplings,
     check_domain,
     check_factors,
     check_finite,
@@ -28,6 +29,8 @@ from .validation import (
     check_signs,
     check_weights,
 )
+
+Squares = Callable[[int, Tensor, Tensor, Tensor, Regularizer], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,7 @@ class Problem:
         weights: nonnegative weights like ``y`` (0: missing), or None; what sparse weights do not
             store is missing. For a tuple of data, a tuple of these.
         free: which factors are sought; the others stay as given. None: all.
+        couplings: linear relations between factors of different data sets.
 
     Raises:
         ValueError: the parts do not fit, in one sentence.
@@ -69,6 +73,7 @@ class Problem:
     regs: Sequence[Regularizer]
     weights: Tensor | tuple[Tensor | None, ...] | None = None
     free: tuple[int, ...] | None = None
+    couplings: tuple[Coupling, ...] = ()
     data: Data = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +87,8 @@ class Problem:
         if not isinstance(free, (list, tuple)) or not free or set(free) - set(range(count)):
             raise ValueError(f"free factors must be among 0..{count - 1}, got {free}")
         object.__setattr__(self, "free", tuple(free))
+        object.__setattr__(self, "couplings", tuple(self.couplings))
+        check_couplings(self.couplings, self.model, tuple(free))
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -152,15 +159,24 @@ class Problem:
         """
         return self.measure(factors)[1]
 
-    def measure(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """`objective` and `kkt`, (*,) each, from one pass over the data."""
+    def measure(self, factors: Factors, squares: Squares | None = None) -> tuple[Tensor, Tensor]:
+        """`objective` and `kkt`, (*,) each, from one pass over the data.
+
+        Args:
+            factors: where.
+            squares: the squared length of the step in each entry of a block, from its number, the
+                block, the gradient, the metric and the regularizer; None: `proximal_squares`.
+        """
         parts, curvature = self.parts(factors), self.data.curvature(self.model, self.loss)
         gain = curvature.new_zeros(self.batch_shape)
         for n, (positive, negative) in parts.splits.items():
             x, reg = self.pack(n, factors), self.regularizer(n, factors)
-            metric = reg.metric(self._metric(n, factors, x, curvature))
-            moved = reg.prox(x - (positive - negative) / metric, 1 / metric)
-            gain = gain + self._summed(metric * (x - moved).square())
+            metric, gradient = self._metric(n, factors, x, curvature), positive - negative
+            if squares is None:
+                entries = proximal_squares(x, gradient, metric, reg)
+            else:
+                entries = squares(n, x, gradient, metric, reg)
+            gain = gain + self._summed(entries)
         size = self.data.size(self.model, self.loss)
         residual = (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
         return self._penalized(parts.value, factors), residual
@@ -180,6 +196,10 @@ class Problem:
             ratio = error / energy.clamp_min(torch.finfo(energy.dtype).tiny)
             found.append(ratio.clamp_min(0).sqrt())
         return tuple(found)
+
+    def gaps(self, factors: Factors) -> tuple[Tensor, ...]:
+        """How far each coupling is from being met, relative to the factors, (*,) each."""
+        return tuple(coupling.gap(factors) for coupling in self.couplings)
 
     def scaled(self, factors: Factors) -> Factors:
         """The factors times the common scale that minimizes the objective.
@@ -257,6 +277,8 @@ class Problem:
                 check_domain(term.loss, observed)
         self.data.fits(self.model, factors)
         check_regularizers(self.regs, self.data.dtype, self.data.device)
+        for coupling in self.couplings:
+            coupling.check(tuple(factors))
         for n in self.order:
             lead = factors[n].shape[: factors[n].ndim - self.model.factor_ndims[n]]
             if lead != self.batch_shape:
@@ -291,6 +313,19 @@ class Problem:
     def _metric(self, n: int, factors: Factors, x: Tensor, curvature: Tensor) -> Tensor:
         metric = self.data.metric(self.model, factors, n, x, curvature)
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
+
+
+def proximal_squares(x: Tensor, gradient: Tensor, metric: Tensor, reg: Regularizer) -> Tensor:
+    """``D (x - prox(x - g / D, 1 / D))^2``, with D the metric made such that the prox can use it.
+
+    Args:
+        x: a block (*, batch, rows, rank).
+        gradient: of the loss, like ``x``.
+        metric: positive, like ``x``.
+        reg: the regularizer of the block.
+    """
+    metric = reg.metric(metric)
+    return metric * (x - reg.prox(x - gradient / metric, 1 / metric)).square()
 
 
 def _alike(reg: Regularizer) -> bool:

@@ -2,11 +2,13 @@
 
 from .accelerated import AcceleratedMU
 from .active_set import ActiveSet
+from .admm import ADMM
 from .alternating import Alternating, Counted
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
+from .coupled_admm import CoupledADMM
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
@@ -22,6 +24,7 @@ from .safeguarded import Safeguarded
 from .som import MSOM, SOM
 
 __all__ = [
+    "ADMM",
     "FISTA",
     "HALS",
     "LISTA",
@@ -34,6 +37,7 @@ __all__ = [
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",
+    "CoupledADMM",
     "Counted",
     "Extrapolated",
     "Gain",

@@ -11,7 +11,9 @@ from torch import Tensor
 class Sylvester(NamedTuple):
     """``L X + X R = C`` for positive semidefinite L and R, factorized once for many C.
 
-    With ``L = U diag(l) U^T`` and ``R = V diag(r) V^T``: ``X = U [(U^T C V)_ij / (l_i + r_j)] V^T``.
+    With ``L = U diag(l) U^T`` and ``R = V diag(r) V^T``,
+
+        X = U [(U^T C V)_ij / (l_i + r_j)] V^T
 
     Args:
         left: U, (*, rows, rows).

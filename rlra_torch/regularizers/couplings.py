@@ -91,19 +91,9 @@ class Coupling(nn.Module, ABC):
         ]
         total = sum(right[1:], right[0])
         if "rows" in self.roles:
-            grams = [
-                weights[n] * (e.mT @ e)
-                for n in self.factors
-                if (e := self.map("rows", n)) is not None
-            ]
-            return solve_gram(sum(grams[1:], grams[0]), total.mT).mT
+            return solve_gram(self._gram("rows", weights), total.mT).mT
         if "columns" in self.roles:
-            grams = [
-                weights[n] * (f @ f.mT)
-                for n in self.factors
-                if (f := self.map("columns", n)) is not None
-            ]
-            return solve_gram(sum(grams[1:], grams[0]), total)
+            return solve_gram(self._gram("columns", weights), total)
         several = [weights[n] for n in self.factors]
         return total / sum(several[1:], several[0])
 
@@ -154,6 +144,14 @@ class Coupling(nn.Module, ABC):
             raise ValueError(
                 f"{name} needs one latent factor but its factors ask for the shapes {shapes}"
             )
+
+    def _gram(self, role: str, weights: Mapping[int, Tensor]) -> Tensor:
+        """``sum_n w_n E_n^T E_n`` or ``sum_n w_n F_n F_n^T``."""
+        found = []
+        for n in self.factors:
+            own = getattr(self, f"{role}{n}")
+            found.append(weights[n] * (own.mT @ own if role == "rows" else own @ own.mT))
+        return sum(found[1:], found[0])
 
     def _latent_shape(self, n: int, x: Tensor) -> tuple[int, int]:
         rows, columns = x.shape[-2:]

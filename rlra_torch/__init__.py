@@ -12,7 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
+    from .estimators import (
+        CoupledFactorization,
+        Factorization,
+        Regression,
+        coupled,
+        cp,
+        factorize,
+        nmf,
+        nnkl,
+        nnls,
+    )
     from .problem import Problem
     from .rank import RankSelection, select_rank
     from .solvers import solve
@@ -22,7 +32,17 @@ __version__ = "0.1.0"
 
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
-    "estimators": ("Factorization", "Regression", "cp", "factorize", "nmf", "nnkl", "nnls"),
+    "estimators": (
+        "CoupledFactorization",
+        "Factorization",
+        "Regression",
+        "coupled",
+        "cp",
+        "factorize",
+        "nmf",
+        "nnkl",
+        "nnls",
+    ),
     "problem": ("Problem",),
     "rank": ("RankSelection", "select_rank"),
     "solvers": ("solve",),
@@ -30,12 +50,14 @@ _HOMES = {
 }
 
 __all__ = [
+    "CoupledFactorization",
     "Factorization",
     "Problem",
     "RankSelection",
     "Regression",
     "Unrolled",
     "__version__",
+    "coupled",
     "cp",
     "factorize",
     "nmf",

@@ -56,9 +56,9 @@ def coupling(kind, rows=6, rank=3):
     }[kind]()
 
 
-def planted(kind, generator, rows=6, rank=3, batch=()):
+def planted(kind, generator, rows=6, rank=3, batch=(), draw=uniform):
     """Factors that meet the coupling: of a tensor, then of a matrix."""
-    first = uniform(generator, *batch, rows, rank)
+    first = draw(generator, *batch, rows, rank)
     second = first
     if kind in ("rows", "rows from columns"):
         second = pairs(rows) @ second
@@ -67,7 +67,7 @@ def planted(kind, generator, rows=6, rank=3, batch=()):
     if "columns" in kind:
         second = second[..., :-1]
     sizes = ((5, rank), (7, rank), (8, second.shape[-1]))
-    b, c, d = (uniform(generator, *batch, *shape) for shape in sizes)
+    b, c, d = (draw(generator, *batch, *shape) for shape in sizes)
     return first, b, c, second.clone(), d
 
 
@@ -236,11 +236,11 @@ def test_noiseless_problems_are_recovered(kind, reg, generator):
 
 def test_identities_reduce_to_sharing(generator):
     """All kinds with identities, and type 3 and 4 with rotations, are one shared factor."""
-    truth = planted("same", generator)
+    truth = planted("same", generator, draw=normal)
     noisy = tuple(y + 0.05 * normal(generator, *y.shape) for y in MODEL(truth))
     shared = Coupled([(CP(3), (0, 1, 2)), (NMF(), (0, 3))])
     exact = Problem(noisy, shared, Frobenius(), [Free()] * 4)
-    best = solve(Alternating(HALS(), 3), exact, (*truth[:3], truth[4]), max_iter=600, tol=1e-7)
+    best = solve(Alternating(HALS(), 3), exact, (*truth[:3], truth[4]), max_iter=300, tol=1e-6)
     turn = torch.linalg.qr(normal(generator, 6, 6)).Q
     for link in (
         Same(0, 3),
@@ -251,24 +251,24 @@ def test_identities_reduce_to_sharing(generator):
         MappedRowsFromColumns({0: (turn, eye(3)), 3: (turn, eye(3))}),
     ):
         problem = Problem(noisy, MODEL, Frobenius(), [Free()] * 5, couplings=(link,))
-        found = solve(CoupledADMM(), problem, truth, max_iter=600, tol=1e-7)
-        close(found.objective, best.objective, 1e-6)
+        found = solve(CoupledADMM(), problem, truth, max_iter=300, tol=1e-6)
+        assert abs(found.objective / best.objective - 1) < 1e-6
         close(found.factors[0], found.factors[3], 1e-5)
 
 
 def test_rotated_rows_are_a_change_of_data(generator):
     """``X_3 = Q X_0`` is a shared factor of the data turned back."""
-    truth = planted("same", generator)
+    truth = planted("same", generator, draw=normal)
     turn = torch.linalg.qr(normal(generator, 6, 6)).Q
     y, z = (x + 0.05 * normal(generator, *x.shape) for x in MODEL(truth))
     shared = Coupled([(CP(3), (0, 1, 2)), (NMF(), (0, 3))])
     exact = Problem((y, z), shared, Frobenius(), [Free()] * 4)
-    best = solve(Alternating(HALS(), 3), exact, (*truth[:3], truth[4]), max_iter=600, tol=1e-7)
+    best = solve(Alternating(HALS(), 3), exact, (*truth[:3], truth[4]), max_iter=300, tol=1e-6)
     link = RowsFrom({0: eye(6), 3: turn})
     problem = Problem((y, turn @ z), MODEL, Frobenius(), [Free()] * 5, couplings=(link,))
     start = (*truth[:3], turn @ truth[3], truth[4])
-    found = solve(CoupledADMM(), problem, start, max_iter=600, tol=1e-7)
-    close(found.objective, best.objective, 1e-6)
+    found = solve(CoupledADMM(), problem, start, max_iter=300, tol=1e-6)
+    assert abs(found.objective / best.objective - 1) < 1e-6
 
 
 # --- Constraints, losses, layouts --------------------------------------------------------------

@@ -61,6 +61,16 @@ class Coupling(nn.Module, ABC):
         """A map of factor ``n``, or None for the identity."""
         return getattr(self, f"{role}{n}") if role in self.roles else None
 
+    def renamed(self, numbers: Mapping[Any, int]) -> Coupling:
+        """The same coupling of factors with other numbers, such as those of letters."""
+        other = type(self).__new__(type(self))
+        maps = {
+            numbers[n]: tuple(getattr(self, f"{role}{n}") for role in self.roles)
+            for n in self.factors
+        }
+        Coupling.__init__(other, maps)
+        return other
+
     def seen(self, n: int, x: Tensor) -> Tensor:
         """``A X B``."""
         return _between(self.map("left", n), x, self.map("right", n))

@@ -12,7 +12,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
+    from .estimators import (
+        Factorization,
+        Regression,
+        compress,
+        cp,
+        decompress,
+        factorize,
+        nmf,
+        nnkl,
+        nnls,
+        proco_als,
+        tucker,
+    )
     from .problem import Problem
     from .rank import RankSelection, select_rank
     from .solvers import solve
@@ -22,7 +34,19 @@ __version__ = "0.1.0"
 
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
-    "estimators": ("Factorization", "Regression", "cp", "factorize", "nmf", "nnkl", "nnls"),
+    "estimators": (
+        "Factorization",
+        "Regression",
+        "compress",
+        "cp",
+        "decompress",
+        "factorize",
+        "nmf",
+        "nnkl",
+        "nnls",
+        "proco_als",
+        "tucker",
+    ),
     "problem": ("Problem",),
     "rank": ("RankSelection", "select_rank"),
     "solvers": ("solve",),
@@ -36,13 +60,17 @@ __all__ = [
     "Regression",
     "Unrolled",
     "__version__",
+    "compress",
     "cp",
+    "decompress",
     "factorize",
     "nmf",
     "nnkl",
     "nnls",
+    "proco_als",
     "select_rank",
     "solve",
+    "tucker",
 ]
 
 

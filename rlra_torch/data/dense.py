@@ -129,6 +129,8 @@ class Dense(Data):
         return torch.where(self.weights > 0, self.y, mean)
 
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
+        if loss.quadratic and all(model.has_gram(n) for n in order) and self.weights is None:
+            return self._through_normal(model, loss, factors, order)
         if loss.quadratic:
             return super().parts(model, loss, factors, order)
         if not self._tiled(model, loss, factors):
@@ -146,6 +148,16 @@ class Dense(Data):
             for n in order
         }
         return Parts(found.value, splits)
+
+    def _through_normal(
+        self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]
+    ) -> Parts:
+        kept, y = Kept(), self._wide
+        splits = {
+            n: (model.normal(factors, n), model.layout(n).pack(model.cross(factors, n, y, kept)))
+            for n in order
+        }
+        return Parts(self.total(model, loss, factors), splits)
 
     def _from_one_prediction(
         self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]

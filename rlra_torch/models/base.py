@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..functional.einsum import Layout
+from ..functional.linalg import times_gram
 from ..functional.tree import Kept
 
 Factors = tuple[Tensor, ...]
@@ -85,6 +86,10 @@ class Model(nn.Module, ABC):
             TypeError: this model has no small normal operator.
         """
         raise TypeError(f"{type(self).__name__} gives no gram for factor {n}")
+
+    def normal(self, factors: Factors, n: int) -> Tensor:
+        """``J_n^T J_n x_n``, as a block, where there is a gram."""
+        return times_gram(self.layout(n).pack(factors[n]), self.gram(factors, n))
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         """The squared norm of the prediction per unit of an entry of each column of factor ``n``.

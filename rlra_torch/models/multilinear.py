@@ -11,6 +11,7 @@ from torch import Tensor
 from ..functional.arguments import whole_number
 from ..functional.einsum import Contraction, Equation, Layout
 from ..functional.tree import Kept, Tree
+from ..functional.tucker import multiplied
 from .base import Factors, Model
 
 
@@ -251,3 +252,10 @@ class Tucker(Multilinear):
         modes, ranks = string.ascii_lowercase[:order], string.ascii_lowercase[order : 2 * order]
         factors = ",".join(a + b for a, b in zip(modes, ranks, strict=True))
         super().__init__(f"{factors},{ranks}->{modes}")
+
+    def normal(self, factors: Factors, n: int) -> Tensor:
+        *bases, core = factors
+        if n < len(bases):
+            return super().normal(factors, n)
+        # The gram of the core is a Kronecker product, as large as the square of the core.
+        return self.layout(n).pack(multiplied(core, [u.mT @ u for u in bases]))

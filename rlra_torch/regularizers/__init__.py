@@ -1,6 +1,7 @@
 """Regularizers: penalties and constraints on one factor, with value, prox, degree and split."""
 
 from .base import Regularizer, Split
+from .compressed import NonNegativeThrough
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .support import Support
 from .vectorwise import Group, KSparse, Simplex, UnitNorm
@@ -14,6 +15,7 @@ __all__ = [
     "KSparse",
     "LowerBound",
     "NonNegative",
+    "NonNegativeThrough",
     "Regularizer",
     "Ridge",
     "Simplex",

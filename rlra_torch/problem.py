@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -125,6 +126,15 @@ class Problem:
     def count(self, n: int) -> int:
         """How many entries a product with the data of factor ``n`` visits."""
         return self.data.seen(self.model, self.loss, n)[1]
+
+    def sweep(self) -> Problem:
+        """The same problem for one sweep over the factors.
+
+        Its blocks share partial products with the data for as long as the factors that those were
+        made from are the same tensors: all modes of a tensor take two large products, not one each.
+        """
+        swept = self.data.sweep(self.model)
+        return self if swept is self.data else self._with("data", swept)
 
     def parts(self, factors: Factors) -> Parts:
         """The loss and its gradient in all free factors, from one pass over the data."""
@@ -298,8 +308,11 @@ class Problem:
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
+        return self._with("regs", tuple(regs))
+
+    def _with(self, name: str, value: Any) -> Problem:  # noqa: ANN401
         other = copy(self)
-        object.__setattr__(other, "regs", tuple(regs))
+        object.__setattr__(other, name, value)
         return other
 
     def _penalized(self, total: Tensor, factors: Factors) -> Tensor:

@@ -145,6 +145,11 @@ class Terms(Data):
         seen = together([term.loss for term in held])
         return SumBlock.of(tuple(shares), model.layout(n), factors[n], seen)
 
+    def sweep(self, model: Model) -> Terms:
+        swept = [data.sweep(_coupled(model).model(i)) for i, data in enumerate(self.several)]
+        same = all(new is old for new, old in zip(swept, self.several, strict=True))
+        return self if same else Terms(tuple(swept))
+
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
         splits: dict[int, tuple[Tensor, Tensor]] = {}
         values = []

@@ -13,12 +13,14 @@ from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
+from .hooi import HOOI
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
 from .marginals import Marginals
 from .mu import MU
 from .newton import ProjectedNewton
+from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
 from .safeguarded import Safeguarded
 from .som import MSOM, SOM
@@ -27,6 +29,7 @@ __all__ = [
     "ADMM",
     "FISTA",
     "HALS",
+    "HOOI",
     "LISTA",
     "MSOM",
     "MU",
@@ -46,6 +49,8 @@ __all__ = [
     "Iteration",
     "JointMM",
     "Marginals",
+    "ProALS",
+    "ProcoALS",
     "ProjectedGradient",
     "ProjectedLeastSquares",
     "ProjectedNewton",

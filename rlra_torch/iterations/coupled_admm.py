@@ -81,6 +81,7 @@ class CoupledADMM(Iteration):
 
     def forward(self, state: State, problem: Problem) -> State:
         factors, (memory, links) = state
+        problem = problem.sweep()
         memory, links, done = tuple(memory), list(links), set()
         for n in problem.order:
             place = _place(problem, n)

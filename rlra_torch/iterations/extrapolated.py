@@ -107,6 +107,7 @@ class Extrapolated(Iteration):
         return State(tuple(factors), tuple(momentum))
 
     def forward(self, state: State, problem: Problem) -> State:
+        problem = problem.sweep()
         old, factors = Momentum(*state.memory), state.factors
         inner, block, last = State(old.pairing, old.inner), None, 0
         lead = len(problem.batch_shape)

@@ -1,6 +1,7 @@
 """Regularizers: penalties and constraints on one factor, with value, prox, degree and split."""
 
 from .base import Regularizer, Split
+from .compressed import NonNegativeThrough
 from .couplings import (
     ColumnsFrom,
     Coupling,
@@ -29,6 +30,7 @@ __all__ = [
     "MappedRows",
     "MappedRowsFromColumns",
     "NonNegative",
+    "NonNegativeThrough",
     "Regularizer",
     "Ridge",
     "RowsFrom",

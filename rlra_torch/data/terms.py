@@ -111,11 +111,12 @@ class Terms(Data):
         return sum(data.count(model.model(i)) for i, data in enumerate(self.several))
 
     def seen(self, model: Model, loss: Loss, n: int) -> tuple[Loss, int]:
-        used = {i for i, _ in _coupled(model).uses(n)}
-        found = [t for i, t in enumerate(self.terms(model, loss, _no_factors(model))) if i in used]
-        count = sum(term.data.count(term.model) for term in found)
-        losses = [term.loss for term in found]
-        if all(own.quadratic for own in losses) or (len(found) == 1 and found[0].weight is None):
+        model = _coupled(model)
+        used = [i for i, _ in model.uses(n)]
+        count = sum(self.several[i].count(model.model(i)) for i in used)
+        losses = [loss.loss(i) for i in used] if isinstance(loss, Several) else [loss] * len(used)
+        plain = len(used) == 1 and not (isinstance(loss, Several) and loss.weighted)
+        if plain or all(own.quadratic for own in losses):
             return losses[0], count
         return Several(losses), count
 

@@ -12,11 +12,20 @@ from torch import Tensor
 
 from ..data import Data, Terms
 from ..functional.randomized import as_generator
-from ..iterations import HALS, MU, Alternating, Counted, CoupledADMM, Extrapolated, Iteration
+from ..iterations import (
+    HALS,
+    MU,
+    Alternating,
+    Counted,
+    CoupledADMM,
+    Extrapolated,
+    Iteration,
+    ProjectedLeastSquares,
+)
 from ..iterations.base import BlockIteration
 from ..losses import Loss, Several
 from ..problem import Problem
-from ..regularizers import Coupling, NonNegative, Regularizer
+from ..regularizers import Coupling, Free, NonNegative, Regularizer
 from ..solvers import Solution, solve
 from ..solvers.solve import Callback
 from .inputs import Array, Back, check_seed, check_values, kind_of, like, observations, to_tensor
@@ -105,8 +114,9 @@ def coupled(
             Arrays as in `nmf`; NaN marks a missing entry.
         rank: the number of components; or one for each data set where only couplings relate them.
         loss: "frobenius", "kl", "is", a real beta or a `Loss`, for all data sets or for each.
-        iteration: a name as in `nmf`, or an `Iteration`. None: extrapolated HALS, MU for factors
-            with another loss, and `CoupledADMM` where there are couplings.
+        iteration: a name as in `nmf`, or an `Iteration`. None: extrapolated HALS, or least
+            squares where all factors are `Free`; MU for factors with another loss; `CoupledADMM`
+            where there are couplings.
         components: for each data set which of the components it has, by number; None: all.
         regs: one regularizer for all factors, or by letter, others nonnegative. None: nonnegative.
             Unit norms for all letters of a data set but one and `Group` there find out which
@@ -235,8 +245,9 @@ def _iteration(iteration: Any, problem: Problem, losses: list[Loss]) -> Iteratio
     if problem.couplings or any(len(problem.regs[n].terms) > 1 for n in problem.order):
         return CoupledADMM().to(device)
     quadratic = [problem.loss_of(n).quadratic for n in range(len(problem.regs))]
-    steps = [HALS() if exact else MU() for exact in quadratic]
-    step = Alternating(steps, Counted())
+    free = all(type(problem.regs[n]) is Free for n in problem.order)
+    exact = ProjectedLeastSquares if free else HALS
+    step = Alternating([exact() if own else MU() for own in quadratic], Counted())
     return (Extrapolated(step) if all(quadratic) else step).to(device)
 
 

@@ -137,7 +137,9 @@ def coupled_scales(
                         powers[order] = powers.get(order, 0.0) + c / order
                     else:
                         log_weight -= c
-            scales[j] *= best_scale(powers, log_weight)
+            pair = powers.get(2.0, 0.0), powers.get(1.0, 0.0)
+            plain = set(powers) <= {0.0, 1.0, 2.0} and not log_weight and pair[1] < 0 < pair[0]
+            scales[j] *= -0.5 * pair[1] / pair[0] if plain else best_scale(powers, log_weight)
         found.append(scales)
     every = torch.tensor(found, dtype=tops.dtype, device=tops.device)
     return list(every.reshape(*tops.shape[:-1], len(degrees)).unbind(-1))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from conformance import close
 from scipy.linalg import solve_sylvester
+from torch._subclasses.fake_tensor import FakeTensorMode
 from zoo import normal, uniform
 
 from rlra_torch import Problem, solve
@@ -103,12 +104,12 @@ def test_maps(kind, generator):
 def test_sylvester_against_scipy(generator):
     a, b = normal(generator, 3, 6, 6), normal(generator, 3, 4, 4)
     left, right, c = a @ a.mT, b @ b.mT, normal(generator, 3, 6, 4)
-    found = Sylvester.of(left, right)(c)
+    found = Sylvester.of(left, right, torch.full((3, 1, 1), 0.7, dtype=torch.float64))(c)
     for i in range(3):
-        wanted = solve_sylvester(left[i].numpy(), right[i].numpy(), c[i].numpy())
+        wanted = solve_sylvester(0.7 * left[i].numpy(), right[i].numpy(), c[i].numpy())
         close(found[i], torch.from_numpy(wanted), 1e-9)
     blocks = right.unsqueeze(-3).expand(3, 6, 4, 4)
-    whole = rows_and_blocks(left, blocks)
+    whole = rows_and_blocks(0.7 * left, blocks)
     dense = torch.linalg.solve(whole, c.flatten(-2)).reshape(3, 6, 4)
     close(found, dense, 1e-9)
 
@@ -158,7 +159,7 @@ def test_majorized_steps_descend(generator):
     block, x = problem.block(0, start), start[0]
     matrix = pairs(6).mT @ pairs(6)
     linear, weight = normal(generator, *x.shape), torch.full((1, 1), 0.3, dtype=torch.float64)
-    step = RowsStep.of(block, x, weight, matrix)
+    step = RowsStep.of(block, x, weight, matrix, torch.ones(1, 1, dtype=torch.float64))
 
     def cost(x):
         quadratic = 0.5 * (x * (matrix @ x)).sum() + 0.15 * x.square().sum()
@@ -369,6 +370,47 @@ def test_without_couplings_it_is_admm(generator):
     for x, y in zip(one.factors, other.factors, strict=True):
         close(x, y, 0.0)
     close(one.kkt, other.kkt, 0.0)
+
+
+# --- As torch wants it -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("loss", [Frobenius, KullbackLeibler])
+def test_nothing_waits_for_the_device(kind, loss, generator):
+    truth, link = planted(kind, generator), coupling(kind)
+    shapes = [x.shape for x in truth]
+    with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad():
+        start = tuple(torch.empty(shape, device="cuda") for shape in shapes)
+        for name, own in list(link.named_buffers()):
+            link.register_buffer(name, torch.empty(own.shape, device="cuda"))
+        data = tuple(torch.empty_like(y) for y in MODEL(start))
+        problem = Problem(data, MODEL, loss(), [NonNegative()] * 5, couplings=(link,))
+        step = CoupledADMM()
+        state = step(step.init(start, problem), problem)
+        measured = step.measure(state, problem)
+        assert all(x.device.type == "cuda" for x in (*state.factors, *measured))
+
+
+@pytest.mark.parametrize("kind", ["rows", "from columns"])
+def test_gradients(kind, generator):
+    """Through two whole iterations, in the data."""
+    truth, link = planted(kind, generator, rows=4, rank=2), coupling(kind, rows=4, rank=2)
+    start = tuple(x * uniform(generator, *x.shape, low=0.8) for x in truth)
+    step = CoupledADMM(inner=2)
+
+    def found(matrix):
+        data = (MODEL(truth)[0], matrix)
+        problem = Problem(
+            data, MODEL, Frobenius(), [NonNegative(), *[Free()] * 4], couplings=(link,)
+        )
+        state = step.init(start, problem)
+        for _ in range(2):
+            state = step(state, problem)
+        return sum(x.square().sum() for x in state.factors)
+
+    matrix = MODEL(truth)[1] + 0.1
+    assert torch.autograd.gradcheck(found, matrix.requires_grad_(), fast_mode=True)
 
 
 # --- Bad input ---------------------------------------------------------------------------------

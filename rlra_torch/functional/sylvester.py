@@ -9,19 +9,19 @@ from torch import Tensor
 
 
 class Sylvester(NamedTuple):
-    """``L X + X R = C`` for positive semidefinite L and R, factorized once for many C.
+    """``w L X + X R = C`` for positive semidefinite L and R, factorized once for many C.
 
     With ``L = U diag(l) U^T`` and ``R = V diag(r) V^T``,
 
-        X = U [(U^T C V)_ij / (l_i + r_j)] V^T
+        X = U [(U^T C V)_ij / (w l_i + r_j)] V^T
 
     Args:
         left: U, (*, rows, rows).
         right: V, (*, rank, rank).
-        sums: ``l_i + r_j``, (*, rows, rank), positive.
+        sums: ``w l_i + r_j``, (*, rows, rank), positive.
 
     Example:
-        >>> solve = Sylvester.of(torch.eye(2), 3 * torch.eye(1))
+        >>> solve = Sylvester.of(torch.eye(2), 3 * torch.eye(1), torch.ones(1, 1))
         >>> solve(torch.tensor([[4.0], [8.0]]))
         tensor([[1.],
                 [2.]])
@@ -32,16 +32,20 @@ class Sylvester(NamedTuple):
     sums: Tensor
 
     @classmethod
-    def of(cls, left: Tensor, right: Tensor) -> Sylvester:
+    def of(cls, left: Tensor, right: Tensor, weight: Tensor) -> Sylvester:
         """Two symmetric eigendecompositions.
+
+        The weight stays out of them: a known L may have repeated eigenvalues, at which they have no
+        derivative.
 
         Args:
             left: L, (*, rows, rows).
             right: R, (*, rank, rank).
+            weight: w, (*, 1, 1).
         """
         low, vectors = torch.linalg.eigh(left)
         high, others = torch.linalg.eigh(right)
-        sums = low.clamp_min(0)[..., :, None] + high.clamp_min(0)[..., None, :]
+        sums = weight * low.clamp_min(0)[..., :, None] + high.clamp_min(0)[..., None, :]
         # What neither of the two sees stays out of the solution.
         least = torch.finfo(sums.dtype).eps * sums.amax((-2, -1), keepdim=True)
         return cls(vectors, others, torch.where(sums > least, sums, torch.inf))

@@ -233,12 +233,13 @@ class Member:
 
 @dataclass(frozen=True)
 class RowsStep:
-    """``argmin f(x) + w ||x||^2 / 2 + <x, S x> / 2 - <x, L>`` where S mixes rows.
+    """``argmin f(x) + w ||x||^2 / 2 + rho <x, S x> / 2 - <x, L>`` where S mixes rows.
 
     Args:
         block: f.
         weight: w, (*, 1, 1).
-        matrix: S, (*, rows, rows) and positive semidefinite.
+        matrix: S, (rows, rows) and positive semidefinite.
+        rho: (*, 1, 1).
         equation: for least squares with one gram, the factorized Sylvester equation.
         root: for least squares with a gram for each row, a Cholesky factor of the whole matrix.
     """
@@ -246,19 +247,21 @@ class RowsStep:
     block: Block
     weight: Tensor
     matrix: Tensor
+    rho: Tensor
     equation: Sylvester | None = None
     root: Tensor | None = None
 
     @classmethod
-    def of(cls, block: Block, x: Tensor, weight: Tensor, matrix: Tensor) -> RowsStep:
+    def of(cls, block: Block, x: Tensor, weight: Tensor, matrix: Tensor, rho: Tensor) -> RowsStep:
         """Factorize what there is to factorize."""
+        plain = cls(block, weight, matrix, rho)
         if not isinstance(block, QuadraticBlock):
-            return cls(block, weight, matrix)
+            return plain
         eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
         if block.gram.ndim == x.ndim:
-            return cls(block, weight, matrix, Sylvester.of(matrix, block.gram + weight * eye))
-        whole = rows_and_blocks(matrix, block.gram + weight[..., None] * eye)
-        return cls(block, weight, matrix, root=torch.linalg.cholesky_ex(whole)[0])
+            return replace(plain, equation=Sylvester.of(matrix, block.gram + weight * eye, rho))
+        whole = rows_and_blocks(rho * matrix, block.gram + weight[..., None] * eye)
+        return replace(plain, root=torch.linalg.cholesky_ex(whole)[0])
 
     def __call__(self, x: Tensor, linear: Tensor) -> Tensor:
         """The minimizer, as that of `FactorStep`."""
@@ -269,8 +272,8 @@ class RowsStep:
                 return self.equation(right)
             assert self.root is not None
             return torch.cholesky_solve(right.flatten(-2)[..., None], self.root).reshape_as(right)
-        lumped = self.matrix.abs().sum(-1, keepdim=True)
-        linear = linear + lumped * x - self.matrix @ x
+        lumped = self.rho * self.matrix.abs().sum(-1, keepdim=True)
+        linear = linear + lumped * x - self.rho * (self.matrix @ x)
         weight = self.weight + lumped
         if self.block.quadratic:
             bound = self.block.lipschitz()
@@ -297,7 +300,7 @@ def coupled_step(
         weight = _INERTIA * rho
     left, right = coupling.map("left", n), coupling.map("right", n)
     if left is not None:
-        return RowsStep.of(block, x, weight, rho * (left.mT @ left))
+        return RowsStep.of(block, x, weight, left.mT @ left, rho)
     return FactorStep.of(block, x, weight, None if right is None else rho * (right @ right.mT))
 
 

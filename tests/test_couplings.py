@@ -225,10 +225,9 @@ def test_noiseless_problems_are_recovered(kind, reg, generator):
     truth, link = planted(kind, generator), coupling(kind)
     problem = Problem(MODEL(truth), MODEL, Frobenius(), [reg()] * 5, couplings=(link,))
     start = problem.scaled(tuple(x * uniform(generator, *x.shape, low=0.6) for x in truth))
-    found = solve(CoupledADMM(), problem, start, max_iter=300, tol=1e-6)
+    found = solve(CoupledADMM(), problem, start, max_iter=120, tol=1e-6)
     assert factor_match(found.factors[:3], truth[:3]) > 0.99
     assert max(problem.relative_errors(found.factors)) < 0.01
-    assert link.gap(found.factors) < 1e-6 or found.kkt > 1e-6
     tighter = solve(CoupledADMM(inner=200), problem, found.factors, max_iter=3, tol=0.0)
     assert link.gap(tighter.factors) < 1e-6
     if reg is NonNegative:
@@ -291,7 +290,7 @@ def test_sphere_and_signs_with_partial_sharing(generator):
     problem = Problem(noisy, MODEL, loss, regs, couplings=(link,))
     start = [x * uniform(generator, *x.shape, low=0.7) for x in truth]
     start = [reg.prox(x, 1.0) for reg, x in zip(regs, start, strict=True)]
-    found = solve(CoupledADMM(), problem, tuple(start), max_iter=400, tol=1e-7)
+    found = solve(CoupledADMM(), problem, tuple(start), max_iter=150, tol=1e-7)
     assert all((x >= 0).all() for x in found.factors)
     close(found.factors[0].norm(dim=0), torch.ones(4).double())
     assert link.gap(found.factors) < 1e-4
@@ -313,7 +312,7 @@ def test_counts_and_intensities(kind, generator):
     )
     start = tuple(x * uniform(generator, *x.shape, low=0.8) for x in truth)
     CoupledADMM().check(problem)
-    found = solve(CoupledADMM(inner=10), problem, start, max_iter=300, tol=1e-4)
+    found = solve(CoupledADMM(), problem, start, max_iter=80, tol=1e-4)
     assert found.objective < problem.objective(truth)
     assert link.gap(found.factors) < 1e-3
     assert factor_match(found.factors[:3], truth[:3]) > 0.95
@@ -326,7 +325,7 @@ def test_missing_entries_and_sums_of_penalties(generator):
     regs = [Sum(NonNegative(), L1(1e-6)), *[NonNegative()] * 4]
     problem = Problem(data, MODEL, Frobenius(), regs, seen, couplings=(link,))
     start = tuple(x * uniform(generator, *x.shape, low=0.9) for x in truth)
-    found = solve(CoupledADMM(), problem, start, max_iter=300, tol=1e-7)
+    found = solve(CoupledADMM(), problem, start, max_iter=150, tol=1e-7)
     assert max(problem.relative_errors(found.factors)) < 0.01
     assert link.gap(found.factors) < 1e-4
 

@@ -28,6 +28,7 @@ from .validation import (
     check_real,
     check_regularizers,
     check_signs,
+    check_some,
     check_weights,
 )
 
@@ -278,13 +279,17 @@ class Problem:
             ValueError: shapes or values that do not fit.
         """
         check_real("the data", self.data.dtype)
-        check_factors(factors, self.data.dtype, self.data.device)
         terms = self.data.terms(self.model, self.loss, tuple(factors))
+        for term in terms:
+            check_some("the data", term.data.shape)
+        check_factors(factors, self.data.dtype, self.data.device)
         for term in terms:
             for observed, weights in term.data.stored():
                 check_weights(weights)
                 check_finite("the data", observed)
                 check_domain(term.loss, observed)
+            if not bool((term.data.means(term.model)[1] > 0).any()):
+                raise ValueError("no entry is observed: all weights are zero or all data is NaN")
         self.data.fits(self.model, factors)
         check_regularizers(self.regs, self.data.dtype, self.data.device)
         for coupling in self.couplings:

@@ -12,9 +12,10 @@ from .couplings import (
     Same,
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
+from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
-from .vectorwise import Group, KSparse, Simplex, UnitNorm
+from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
 
 __all__ = [
     "L1",
@@ -29,15 +30,21 @@ __all__ = [
     "MappedColumns",
     "MappedRows",
     "MappedRowsFromColumns",
+    "Monotone",
     "NonNegative",
     "NonNegativeThrough",
+    "Orthonormal",
+    "Quadratic",
     "Regularizer",
     "Ridge",
     "RowsFrom",
     "Same",
     "Simplex",
+    "Smooth",
     "Split",
     "Sum",
     "Support",
+    "TotalVariation",
+    "Unimodal",
     "UnitNorm",
 ]

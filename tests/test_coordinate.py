@@ -30,7 +30,7 @@ from rlra_torch.iterations import (
 )
 from rlra_torch.iterations.coordinate import SAFE, Column
 from rlra_torch.kernels import columns
-from rlra_torch.losses import Frobenius, KullbackLeibler
+from rlra_torch.losses import BetaDivergence, Frobenius, KullbackLeibler
 from rlra_torch.models import CP, NMF
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import Box, ElasticNet, NonNegative, Simplex
@@ -297,6 +297,21 @@ def test_accelerated_mu_needs_half_the_iterations(loss, generator):
         close(x, expected)
 
 
+@pytest.mark.parametrize("beta", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize("penalty", [(0.1, 0.1), (0.5, 0.02)])
+def test_momentum_does_not_run_away_where_penalties_fix_the_scale(beta, penalty, generator):
+    w, h = uniform(generator, 4, 12, 3), uniform(generator, 4, 9, 3)
+    y = w @ h.mT + 0.1 * uniform(generator, 4, 12, 9)
+    loss = KullbackLeibler() if beta == 1 else BetaDivergence(beta)
+    problem = Problem(y, NMF(), loss, [NonNegative(*penalty)] * 2)
+    start = problem.scaled(tuple(uniform(generator, *x.shape, low=0.1) for x in (w, h)))
+    slow, fast = (
+        problem.objective(run(Alternating(make()), problem, start, 300)[-1])
+        for make in (MU, AcceleratedMU)
+    )
+    assert (fast <= slow + 0.05 * slow.abs()).all()
+
+
 def test_accelerated_mu_makes_no_more_predictions_than_mu(generator, monkeypatch):
     problem, start = counts(generator)
     made = []
@@ -313,7 +328,7 @@ def test_accelerated_mu_makes_no_more_predictions_than_mu(generator, monkeypatch
 def test_momentum_restarts_by_rows(generator):
     problem, start = counts(generator, batch=(2,))
     iteration = AcceleratedMU()
-    memory = iteration.init(start[0])
+    memory = iteration.init(start[0], NonNegative())
     assert memory[1].shape == (2, 12, 1)
     x = start[0]
     ages = []
@@ -498,5 +513,5 @@ def test_a_quadratic_block_is_one_problem_each(generator):
     block = QuadraticBlock(torch.eye(2, dtype=cross.dtype), cross, Frobenius())
     step = Safeguarded(Worse(), MU())
     x = uniform(generator, 3, 5, 2)
-    found, _ = step(x, step.init(x), block, NonNegative())
+    found, _ = step(x, step.init(x, NonNegative()), block, NonNegative())
     close(found, MU()(x, (), block, NonNegative())[0])

@@ -62,8 +62,8 @@ def nmf(
             `Data`, such as `Chunks` of a file or `Shards` on several processes.
         rank: the number of components, at least 1.
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
-        iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
-            "active_set", "als", "burg", "newton", "amu", "ccd", "sn", "joint", or an `Iteration`.
+        iteration: "hals" (the default for Frobenius), "amu" (for all else), "msom", "fista", "pg",
+            "active_set", "als", "burg", "newton", "mu", "ccd", "sn", "joint", or an `Iteration`.
         init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
             where the rank and the data allow, else "random". Named starts are made feasible and
             scaled to the data; factors are used as they are.
@@ -285,7 +285,9 @@ def _begin(problem: Problem, start: Begin, iteration: object) -> Factors:
     factors = data.placed(tuple(start(data) if random else start(problem.imputed)))
     problem.model.check(factors, data.shape)
     step = torch.finfo(problem.data.dtype).tiny
-    factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
+    factors = tuple(
+        reg.terms[0].prox(x, step) for reg, x in zip(problem.regs, factors, strict=True)
+    )
     return problem.scaled(warmed(problem, iteration, factors))
 
 

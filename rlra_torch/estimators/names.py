@@ -21,6 +21,7 @@ from ..initialization import (
 )
 from ..initialization.nndsvd import Variant
 from ..iterations import (
+    ADMM,
     FISTA,
     HALS,
     HOOI,
@@ -53,6 +54,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 }
 ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "active_set": ActiveSet,
+    "admm": ADMM,
     "als": ProjectedLeastSquares,
     "amu": AcceleratedMU,
     "burg": BurgMirrorDescent,
@@ -66,7 +68,11 @@ ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "pro_als": ProALS,
     "sn": ScalarNewton,
 }
-WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {"hooi": HOOI, "joint": JointMM}
+WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {
+    "admm": lambda: Alternating(ADMM(), inner=5),
+    "hooi": HOOI,
+    "joint": JointMM,
+}
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
 TENSOR_STARTS = ("random", "svd", "hosvd", "jennrich")
 
@@ -107,7 +113,7 @@ def block_iteration_named(
         TypeError: something else.
     """
     if iteration is None:
-        iteration = default if loss.quadratic else "mu"
+        iteration = default if loss.quadratic else "amu"
     if isinstance(iteration, BlockIteration):
         return iteration
     if not isinstance(iteration, str):
@@ -129,7 +135,7 @@ def iteration_named(
 
     Args:
         iteration: a short name, a block iteration, an `Iteration`, or None for the default.
-        loss: what is minimized; where it is not quadratic the default is "mu".
+        loss: what is minimized; where it is not quadratic the default is "amu".
         default: the name for quadratic losses.
 
     Raises:

@@ -19,6 +19,7 @@ from .joint import JointMM
 from .lista import LISTA
 from .marginals import Marginals
 from .mu import MU
+from .nesterov import Nesterov
 from .newton import ProjectedNewton
 from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
@@ -49,6 +50,7 @@ __all__ = [
     "Iteration",
     "JointMM",
     "Marginals",
+    "Nesterov",
     "ProALS",
     "ProcoALS",
     "ProjectedGradient",

@@ -7,10 +7,12 @@ from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
+from .direct_fitting import DirectFitting
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
+from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
@@ -35,9 +37,11 @@ __all__ = [
     "BurgMirrorDescent",
     "CoordinateNewton",
     "Counted",
+    "DirectFitting",
     "Extrapolated",
     "Gain",
     "Gained",
+    "Imputed",
     "Inertial",
     "Iteration",
     "JointMM",

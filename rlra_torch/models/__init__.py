@@ -2,6 +2,7 @@
 
 from .base import Factors, Model
 from .multilinear import CP, NMF, Multilinear, Tucker
+from .parafac2 import Parafac2
 from .sensed import Sensed
 
-__all__ = ["CP", "NMF", "Factors", "Model", "Multilinear", "Sensed", "Tucker"]
+__all__ = ["CP", "NMF", "Factors", "Model", "Multilinear", "Parafac2", "Sensed", "Tucker"]

@@ -2,6 +2,7 @@
 
 from .base import Regularizer, Split
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
+from .evolving import Parafac2Set, TemporalSmoothness
 from .support import Support
 from .vectorwise import Group, KSparse, Simplex, UnitNorm
 
@@ -14,10 +15,12 @@ __all__ = [
     "KSparse",
     "LowerBound",
     "NonNegative",
+    "Parafac2Set",
     "Regularizer",
     "Ridge",
     "Simplex",
     "Split",
     "Support",
+    "TemporalSmoothness",
     "UnitNorm",
 ]

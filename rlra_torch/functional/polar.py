@@ -1,0 +1,43 @@
+"""The orthogonal polar factor of small matrices, without decompositions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def polar(x: Tensor, steps: int = 9) -> Tensor:
+    """The orthogonal matrix nearest to each square matrix, ``U V^T`` where ``X = U S V^T``.
+
+    Newton's iteration ``X <- (g X + X^-T / g) / 2`` with ``g^2 = ||X^-1|| / ||X||``. It takes
+    inverses and no decomposition, so that nothing waits for the device, and its derivative is that
+    of the polar factor, where the one of a decomposition is infinite for equal singular values.
+
+    Args:
+        x: (*, r, r). Where it is singular the factor is not unique, and one of them is returned.
+        steps: 9 are enough for any condition number.
+
+    Returns:
+        (*, r, r), orthogonal to rounding.
+
+    References:
+        | Higham, Computing the polar decomposition, with applications (1986)
+
+    Example:
+        >>> polar(torch.tensor([[0.0, -3.0], [2.0, 0.0]])).round(decimals=6) + 0.0
+        tensor([[ 0., -1.],
+                [ 1.,  0.]])
+    """
+    finfo = torch.finfo(x.dtype)
+    eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
+    # What is singular gets an inverse; what is not feels no more than rounding.
+    x = x / _norm(x).clamp_min(finfo.tiny) + finfo.eps * eye
+    for _ in range(steps):
+        inverse, _ = torch.linalg.inv_ex(x)
+        scale = (_norm(inverse) / _norm(x)).sqrt()
+        x = 0.5 * (scale * x + inverse.mT / scale)
+    return x
+
+
+def _norm(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True)

@@ -12,7 +12,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
+    from .estimators import (
+        Factorization,
+        Parafac2Fit,
+        Regression,
+        cp,
+        factorize,
+        nmf,
+        nnkl,
+        nnls,
+        parafac2,
+    )
     from .problem import Problem
     from .rank import RankSelection, select_rank
     from .solvers import solve
@@ -22,7 +32,17 @@ __version__ = "0.1.0"
 
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
-    "estimators": ("Factorization", "Regression", "cp", "factorize", "nmf", "nnkl", "nnls"),
+    "estimators": (
+        "Factorization",
+        "Parafac2Fit",
+        "Regression",
+        "cp",
+        "factorize",
+        "nmf",
+        "nnkl",
+        "nnls",
+        "parafac2",
+    ),
     "problem": ("Problem",),
     "rank": ("RankSelection", "select_rank"),
     "solvers": ("solve",),
@@ -31,6 +51,7 @@ _HOMES = {
 
 __all__ = [
     "Factorization",
+    "Parafac2Fit",
     "Problem",
     "RankSelection",
     "Regression",
@@ -41,6 +62,7 @@ __all__ = [
     "nmf",
     "nnkl",
     "nnls",
+    "parafac2",
     "select_rank",
     "solve",
 ]

@@ -29,6 +29,21 @@ class Block(ABC):
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient as ``positive - negative``, each broadcasting with ``x``."""
 
+    @property
+    def quadratic(self) -> bool:
+        """Whether it is least squares."""
+        return self.loss.quadratic
+
+    def majorized(self, x: Tensor, l1: Tensor | None, l2: Tensor | None) -> Tensor:
+        """The minimizer ``z >= 0`` of a separable majorizer at ``x`` plus ``l1 z + l2 z^2 / 2``.
+
+        Args:
+            x: positive.
+            l1: of any sign if ``l2`` is given, broadcasting with ``x``, or None.
+            l2: positive, likewise.
+        """
+        return self.loss.majorized(x, *self.split(x), l1, l2)
+
     @abstractmethod
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:
         """The diagonal ``|H(x)| u / u``, which majorizes the Hessian ``H(x)`` for any ``u > 0``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +28,8 @@ from .validation import (
     check_signs,
     check_weights,
 )
+
+Squares = Callable[[int, Tensor, Tensor, Tensor, Regularizer], Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,15 +140,24 @@ class Problem:
         """
         return self.measure(factors)[1]
 
-    def measure(self, factors: Factors) -> tuple[Tensor, Tensor]:
-        """`objective` and `kkt`, (*,) each, from one pass over the data."""
+    def measure(self, factors: Factors, squares: Squares | None = None) -> tuple[Tensor, Tensor]:
+        """`objective` and `kkt`, (*,) each, from one pass over the data.
+
+        Args:
+            factors: where.
+            squares: the squared length of the step in each entry of a block, from its number, the
+                block, the gradient, the metric and the regularizer; None: `proximal_squares`.
+        """
         parts, curvature = self.parts(factors), self._curvature()
         gain = curvature.new_zeros(self.batch_shape)
         for n, (positive, negative) in parts.splits.items():
             x, reg = self.pack(n, factors), self.regularizer(n, factors)
-            metric = reg.metric(self._metric(n, factors, x, curvature))
-            moved = reg.prox(x - (positive - negative) / metric, 1 / metric)
-            gain = gain + self._summed(metric * (x - moved).square())
+            metric, gradient = self._metric(n, factors, x, curvature), positive - negative
+            if squares is None:
+                entries = proximal_squares(x, gradient, metric, reg)
+            else:
+                entries = squares(n, x, gradient, metric, reg)
+            gain = gain + self._summed(entries)
         size = self.data.size(self.model, self.loss)
         residual = (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
         return self._penalized(parts.value, factors), residual
@@ -276,6 +287,19 @@ class Problem:
         rank = (energy > 0).sum(-1, keepdim=True)
         metric = rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
+
+
+def proximal_squares(x: Tensor, gradient: Tensor, metric: Tensor, reg: Regularizer) -> Tensor:
+    """``D (x - prox(x - g / D, 1 / D))^2``, with D the metric made such that the prox can use it.
+
+    Args:
+        x: a block (*, batch, rows, rank).
+        gradient: of the loss, like ``x``.
+        metric: positive, like ``x``.
+        reg: the regularizer of the block.
+    """
+    metric = reg.metric(metric)
+    return metric * (x - reg.prox(x - gradient / metric, 1 / metric)).square()
 
 
 def _alike(reg: Regularizer) -> bool:

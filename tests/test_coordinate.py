@@ -313,7 +313,7 @@ def test_accelerated_mu_makes_no_more_predictions_than_mu(generator, monkeypatch
 def test_momentum_restarts_by_rows(generator):
     problem, start = counts(generator, batch=(2,))
     iteration = AcceleratedMU()
-    memory = iteration.init(start[0])
+    memory = iteration.init(start[0], NonNegative())
     assert memory[1].shape == (2, 12, 1)
     x = start[0]
     ages = []
@@ -498,5 +498,5 @@ def test_a_quadratic_block_is_one_problem_each(generator):
     block = QuadraticBlock(torch.eye(2, dtype=cross.dtype), cross, Frobenius())
     step = Safeguarded(Worse(), MU())
     x = uniform(generator, 3, 5, 2)
-    found, _ = step(x, step.init(x), block, NonNegative())
+    found, _ = step(x, step.init(x, NonNegative()), block, NonNegative())
     close(found, MU()(x, (), block, NonNegative())[0])

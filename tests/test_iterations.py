@@ -21,6 +21,7 @@ from zoo import (
 
 from rlra_torch.blocks import DivergenceBlock, QuadraticBlock
 from rlra_torch.iterations import (
+    ADMM,
     FISTA,
     HALS,
     MSOM,
@@ -192,7 +193,7 @@ def test_one_step_of_each(block, generator):
 def test_fista_is_the_textbook_one(block, generator):
     x = v = uniform(generator, 5, 3)
     iteration, t, step = FISTA(), torch.ones(5, 1, dtype=x.dtype), 1 / block.lipschitz()
-    found, memory = x, iteration.init(x)
+    found, memory = x, iteration.init(x, NonNegative())
     for _ in range(20):
         found, memory = iteration(found, memory, block, NonNegative())
         new = (v - step * (v @ block.gram - block.cross)).clamp_min(0)
@@ -207,7 +208,7 @@ def test_active_set_is_exact_after_finitely_many_pivots(generator):
     block = QuadraticBlock(a.mT @ a, (a.mT @ y).mT, Frobenius())
     x = torch.zeros(50, 6, 4, dtype=a.dtype)
     iteration = ActiveSet(pivots=20)
-    x, memory = iteration(x, iteration.init(x), block, NonNegative())
+    x, memory = iteration(x, iteration.init(x, NonNegative()), block, NonNegative())
     gradient = block.gradient(x)
     assert (gradient[x == 0] >= -1e-12).all() and (gradient[x > 0].abs() < 1e-11).all()
     again, _ = iteration(x, memory, block, NonNegative())
@@ -438,6 +439,9 @@ SMOOTH = {
     "burg": (BurgMirrorDescent, "kl"),
     "active set": (ActiveSet, "frobenius"),
     "projected least squares": (ProjectedLeastSquares, "frobenius"),
+    "admm": (ADMM, "frobenius"),
+    "admm, kl": (ADMM, "kl"),
+    "admm, beta=1.5": (ADMM, "beta=1.5"),
 }
 
 
@@ -456,7 +460,7 @@ def test_gradcheck_of_a_whole_sweep(name, reg, generator):
     assert gradcheck(sweep, tuple(x.requires_grad_() for x in (y, w, h)), atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [MU, HALS, MSOM, FISTA, ProjectedGradient])
+@pytest.mark.parametrize("make", [MU, HALS, MSOM, FISTA, ProjectedGradient, ADMM])
 def test_gradcheck_where_entries_are_clipped(make, generator):
     """Random data, so that many entries sit at zero, and a sweep of a tensor model."""
     iteration = Alternating(make())
@@ -492,7 +496,7 @@ def test_gradient_of_a_learned_step(make, generator):
 
 
 def compiled_equals_eager(make, backend, generator):
-    iteration = Alternating(make(), inner=2 if make is FISTA else 1)
+    iteration = Alternating(make(), inner=2 if make in (FISTA, ADMM) else 1)
     w, h = uniform(generator, 6, 2), uniform(generator, 5, 2)
     y = uniform(generator, 6, 5)
 
@@ -512,7 +516,7 @@ def compiled_equals_eager(make, backend, generator):
         close(x, y, 1e-10)
 
 
-FAST = pytest.mark.parametrize("make", [MU, HALS, MSOM, FISTA])
+FAST = pytest.mark.parametrize("make", [MU, HALS, MSOM, FISTA, ADMM])
 
 
 @FAST

@@ -135,7 +135,7 @@ def test_momentum_by_hand(generator):
     block = QuadraticBlock(a.mT @ a, y.mT @ a, Frobenius())
     before = x = slow = uniform(generator, 50, 40, 6)
     it, plain, reg = Inertial(MSOM(1.0), 0.5), MSOM(1.0), NonNegative()
-    memory, found = it.init(x), x
+    memory, found = it.init(x, NonNegative()), x
     for _ in range(40):
         before, x = x, plain((x + 0.5 * (x - before)).clamp_min(0), (), block, reg)[0]
         found, memory = it(found, memory, block, reg)
@@ -282,7 +282,7 @@ def test_tied_gains_solve_a_scaled_regression(generator):
     block = problem.block(1, start)
     scaled = QuadraticBlock(block.gram, gain * block.cross, block.loss)
     solver = ActiveSet(12)
-    expected, _ = solver(start[1], solver.init(start[1]), scaled, NonNegative())
+    expected, _ = solver(start[1], solver.init(start[1], NonNegative()), scaled, NonNegative())
     gap = scaled.value(found, 1) - scaled.value(expected, 1)
     assert (gap.abs() <= 1e-5 * scaled.value(expected, 1).abs()).all()
 

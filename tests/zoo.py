@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from rlra_torch.iterations import (
+    ADMM,
     FISTA,
     HALS,
     LISTA,
@@ -250,6 +251,7 @@ BLOCK_ITERATIONS = {
     "active set": IterationCase(
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
     ),
+    "admm": IterationCase(ADMM, EVERY_LOSS, EVERY_REG),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
     "accelerated mu": IterationCase(AcceleratedMU, EVERY_LOSS, SPLITS),
     "ccd": IterationCase(CoordinateNewton, ("kl",), SPLITS, gram=True, ordered=True),

@@ -2,11 +2,14 @@
 
 from .factorize import cp, factorize, nmf
 from .names import iteration_named, loss_named
+from .parafac2 import parafac2
+from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
 
 __all__ = [
     "Factorization",
+    "Parafac2Fit",
     "Regression",
     "cp",
     "factorize",
@@ -15,4 +18,5 @@ __all__ = [
     "nmf",
     "nnkl",
     "nnls",
+    "parafac2",
 ]

@@ -283,7 +283,9 @@ def _begin(problem: Problem, start: Begin, iteration: object) -> Factors:
     factors = data.placed(tuple(start(data) if random else start(problem.imputed)))
     problem.model.check(factors, data.shape)
     step = torch.finfo(problem.data.dtype).tiny
-    factors = tuple(reg.prox(x, step) for reg, x in zip(problem.regs, factors, strict=True))
+    factors = tuple(
+        reg.terms[0].prox(x, step) for reg, x in zip(problem.regs, factors, strict=True)
+    )
     return problem.scaled(warmed(problem, iteration, factors))
 
 

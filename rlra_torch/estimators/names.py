@@ -14,6 +14,7 @@ from ..data import Data, given
 from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
 from ..initialization.nndsvd import Variant
 from ..iterations import (
+    ADMM,
     FISTA,
     HALS,
     MSOM,
@@ -44,6 +45,7 @@ LOSSES: dict[str, Callable[[], Loss]] = {
 }
 ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "active_set": ActiveSet,
+    "admm": ADMM,
     "als": ProjectedLeastSquares,
     "amu": AcceleratedMU,
     "burg": BurgMirrorDescent,
@@ -56,7 +58,10 @@ ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "pg": ProjectedGradient,
     "sn": ScalarNewton,
 }
-WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {"joint": JointMM}
+WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {
+    "admm": lambda: Alternating(ADMM(), inner=5),
+    "joint": JointMM,
+}
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
 TENSOR_STARTS = ("random", "svd")
 

@@ -108,6 +108,39 @@ def solve_gram(gram: Tensor, cross: Tensor) -> Tensor:
     return (z * scale[..., :, None]).mT
 
 
+def damped_root(gram: Tensor, weight: Tensor) -> Tensor:
+    """The Cholesky factor of ``G + weight I``, for `apply_root`.
+
+    Args:
+        gram: (*, r, r), or (*, rows, r, r) when each row has its own; positive semidefinite.
+        weight: positive, (*, 1, 1); or (*, rows, 1) where each row has a gram.
+
+    Example:
+        >>> damped_root(torch.eye(1), torch.tensor([[3.0]]))
+        tensor([[2.]])
+    """
+    eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    weight = weight[..., None] if weight.ndim < gram.ndim else weight
+    root, _ = torch.linalg.cholesky_ex(gram + weight * eye)
+    return root
+
+
+def apply_root(root: Tensor, right: Tensor) -> Tensor:
+    """``R (G + weight I)^-1`` from `damped_root`, row by row.
+
+    Args:
+        root: (*, r, r), or (*, rows, r, r).
+        right: R, (*, rows, r).
+
+    Example:
+        >>> apply_root(damped_root(torch.eye(1), torch.tensor([[3.0]])), torch.tensor([[8.0]]))
+        tensor([[2.]])
+    """
+    if root.ndim > right.ndim:
+        return torch.cholesky_solve(right[..., None], root)[..., 0]
+    return torch.cholesky_solve(right.mT, root).mT
+
+
 def _scaled(gram: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """A gram scaled to a unit diagonal, the scale, an identity, and a jitter for Cholesky."""
     finfo = torch.finfo(gram.dtype)

@@ -2,6 +2,7 @@
 
 from .accelerated import AcceleratedMU
 from .active_set import ActiveSet
+from .admm import ADMM
 from .alternating import Alternating, Counted
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
@@ -24,6 +25,7 @@ from .safeguarded import Safeguarded
 from .som import MSOM, SOM
 
 __all__ = [
+    "ADMM",
     "FISTA",
     "HALS",
     "LISTA",

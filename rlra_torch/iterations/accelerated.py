@@ -38,11 +38,11 @@ class AcceleratedMU(MU):
         >>> from rlra_torch.regularizers import NonNegative
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
         >>> iteration, x = AcceleratedMU(), torch.ones(1, 2)
-        >>> iteration(x, iteration.init(x), block, NonNegative())[0]
+        >>> iteration(x, iteration.init(x, NonNegative()), block, NonNegative())[0]
         tensor([[1., 2.]])
     """
 
-    def init(self, x: Tensor) -> tuple:
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
         """The last update, and t for each row."""
         return x, x.new_ones((*x.shape[:-1], 1))
 

@@ -43,7 +43,7 @@ class ActiveSet(BlockIteration):
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, -2.0]]), Frobenius())
         >>> x = torch.zeros(1, 2)
         >>> it = ActiveSet(pivots=4)
-        >>> it(x, it.init(x), block, NonNegative())[0]
+        >>> it(x, it.init(x, NonNegative()), block, NonNegative())[0]
         tensor([[1., 0.]])
     """
 
@@ -58,7 +58,7 @@ class ActiveSet(BlockIteration):
         self.whole = on_support is not None
         self.pivots = whole_number("the pivots of ActiveSet", pivots)
 
-    def init(self, x: Tensor) -> tuple:
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
         """The passive sets: the support of the start."""
         return (x > 0,)
 

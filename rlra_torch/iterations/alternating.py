@@ -12,7 +12,8 @@ from ..blocks import Block, QuadraticBlock
 from ..functional.arguments import whole_number
 from ..models import Factors
 from ..problem import Problem
-from .base import BlockIteration, Iteration, State, rank_first
+from ..regularizers import Regularizer
+from .base import BlockIteration, Iteration, State, rank_first, require_prox
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,10 @@ class Alternating(Iteration):
         self.order = None if order is None else tuple(order)
 
     def init(self, factors: Factors, problem: Problem) -> State:
-        memory = [
-            self.of(n).init(problem.pack(n, factors)) if n in problem.order else ()
-            for n in range(len(factors))
-        ]
+        memory: list[tuple] = [()] * len(factors)
+        for n in problem.order:
+            x, reg = problem.pack(n, factors), problem.regularizer(n, factors)
+            memory[n] = self.of(n).init(x, reg)
         moving = rank_first(factors)
         stored = (moving[n] if n in problem.order else x for n, x in enumerate(factors))
         return State(tuple(stored), tuple(memory))
@@ -105,6 +106,14 @@ class Alternating(Iteration):
         for n in problem.order if self.order is None else self.order:
             state, _ = self.update(state, problem, n)
         return state
+
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        def squares(
+            n: int, x: Tensor, gradient: Tensor, metric: Tensor, reg: Regularizer
+        ) -> Tensor:
+            return self.of(n).squares(x, state.memory[n], gradient, metric, reg)
+
+        return problem.measure(state.factors, squares)
 
     def check(self, problem: Problem) -> None:
         count = len(problem.model.factor_ndims)
@@ -116,6 +125,8 @@ class Alternating(Iteration):
                 f"the order {self.order} has factors that are not free: those are {problem.order}"
             )
         for n in problem.order if self.order is None else self.order:
+            if not self.of(n).termwise:
+                require_prox(type(self.of(n)).__name__, problem, n)
             self.of(n).check(problem, n)
 
     def of(self, n: int) -> BlockIteration:

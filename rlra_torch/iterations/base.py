@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..blocks import Block
 from ..functional.arguments import real_number
 from ..models import Factors
-from ..problem import Problem
+from ..problem import Problem, proximal_squares
 from ..regularizers import Regularizer
 from ..regularizers.base import hyperparameter
 
@@ -40,6 +40,10 @@ class Iteration(nn.Module, ABC):
     def forward(self, state: State, problem: Problem) -> State:
         """One step."""
 
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        """The objective and an optimality residual, (*,) each: by default `Problem.measure`."""
+        return problem.measure(state.factors)
+
     def check(self, problem: Problem) -> None:
         """Check that this iteration can work on a problem.
 
@@ -51,19 +55,22 @@ class Iteration(nn.Module, ABC):
 class BlockIteration(nn.Module, ABC):
     """One step on one factor that sees its block and its regularizer only.
 
-    The whole protocol: ``init(x) -> memory`` and ``forward(x, memory, block, reg) -> x, memory``,
-    with ``x`` of shape ``(*, batch, rows, rank)``. One that can share work between steps on the
-    same block overrides `repeat` as well.
+    The whole protocol: ``init(x, reg) -> memory`` and ``forward(x, memory, block, reg) -> x,
+    memory``, with ``x`` of shape ``(*, batch, rows, rank)``. One that can share work between steps
+    on the same block overrides `repeat` as well.
 
     Attributes:
         nonnegative: whether it needs factors that are nonnegative, frozen ones included.
         multiplicative: whether it multiplies entries, so that one at 0 stays there.
+        termwise: whether it takes the terms of a regularizer one by one, so that a sum needs no
+            prox of its own.
     """
 
     nonnegative: bool = False
     multiplicative: bool = False
+    termwise: bool = False
 
-    def init(self, x: Tensor) -> tuple:
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
         """The private memory to start from, a (nested) tuple of tensors."""
         return ()
 
@@ -96,6 +103,20 @@ class BlockIteration(nn.Module, ABC):
             x, memory = self(x, memory, block, reg)
         return x, memory
 
+    def squares(
+        self, x: Tensor, memory: tuple, gradient: Tensor, metric: Tensor, reg: Regularizer
+    ) -> Tensor:
+        """What the entries of this block add to the square of the optimality residual, like ``x``.
+
+        Args:
+            x: (*, batch, rows, rank).
+            memory: from the last step on this block.
+            gradient: of the loss, like ``x``.
+            metric: the curvature that makes it scale-free, like ``x``.
+            reg: the regularizer.
+        """
+        return proximal_squares(x, gradient, metric, reg)
+
     def check(self, problem: Problem, n: int) -> None:
         """Check that this iteration can work on factor ``n``.
 
@@ -127,8 +148,8 @@ class Wrapped(BlockIteration, ABC):
         self.iteration, self.nonnegative = iteration, iteration.nonnegative
         self.multiplicative = iteration.multiplicative
 
-    def init(self, x: Tensor) -> tuple:
-        return self.iteration.init(x)
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
+        return self.iteration.init(x, reg)
 
     def check(self, problem: Problem, n: int) -> None:
         self.iteration.check(problem, n)
@@ -171,6 +192,18 @@ def require_gram(name: str, problem: Problem, n: int) -> None:
             f"{name} needs the gram of factor {n}, which {type(problem.model).__name__} does not "
             "give; use MU, MSOM or ProjectedGradient"
         )
+
+
+def require_prox(name: str, problem: Problem, n: int) -> None:
+    """Check that the regularizer of factor ``n`` is not a sum, which has no prox.
+
+    Raises:
+        TypeError: it is.
+    """
+    terms = problem.regs[n].terms
+    if len(terms) > 1:
+        several = " + ".join(type(term).__name__ for term in terms)
+        raise TypeError(f"{name} cannot use {several} on factor {n}; use ADMM")
 
 
 def relaxation(module: BlockIteration, gamma: float | Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from ..functional.arguments import whole_number
 from ..models import Factors
@@ -44,6 +44,9 @@ class Repeat(Iteration):
         for _ in range(self.times):
             state = self.iteration(state, problem)
         return state
+
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        return self.iteration.measure(state, problem)
 
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)

@@ -104,7 +104,8 @@ class DirectFitting(Iteration):
         a, d, delta = inner.factors
         value = self._value(small, inner.factors, compressed, slices)
         # Where the momentum led uphill the last factors stay and it starts anew from them.
-        rose = (value > old.value) & (old.age > 0)
+        noise = 4 * torch.finfo(slices.dtype).eps * sum_each(slices.square(), value.ndim).double()
+        rose = (value > old.value + noise) & (old.age > 0)
         new = (a, d, delta, p @ delta.unsqueeze(-3))
         before = (*state.factors[:2], old.delta, state.factors[2])
         a, d, delta, b = (

@@ -11,7 +11,7 @@ from ..models import Factors
 from ..problem import Problem
 from .accelerated import multiplied
 from .alternating import Alternating
-from .base import Iteration, State
+from .base import Iteration, State, require_prox
 
 
 class Momentum(NamedTuple):
@@ -138,8 +138,13 @@ class Extrapolated(Iteration):
         beta = torch.where(rose, old.beta / self.eta, grown)
         return State(factors, tuple(Momentum(inner.memory, pairing, beta, limit, value)))
 
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        return self.iteration.measure(State(state.factors, state.memory[0]), problem)
+
     def check(self, problem: Problem) -> None:
         self.iteration.check(problem)
+        for n in problem.order:
+            require_prox("Extrapolated", problem, n)
 
     def _rescaled(self, before: Tensor, new: Tensor, problem: Problem, n: int) -> Tensor:
         """The factor before, in the scale of the new one where scales cost nothing.

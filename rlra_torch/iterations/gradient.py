@@ -72,11 +72,11 @@ class FISTA(BlockIteration):
         >>> block = QuadraticBlock(torch.eye(1), torch.tensor([[2.0]]), Frobenius())
         >>> x = torch.zeros(1, 1)
         >>> it = FISTA()
-        >>> it(x, it.init(x), block, NonNegative())[0].round(decimals=4)
+        >>> it(x, it.init(x, NonNegative()), block, NonNegative())[0].round(decimals=4)
         tensor([[2.]])
     """
 
-    def init(self, x: Tensor) -> tuple:
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
         """The extrapolated point and the momentum counter of each row."""
         return x, torch.ones_like(x[..., :1])
 

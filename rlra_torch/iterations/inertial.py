@@ -39,7 +39,7 @@ class Inertial(Wrapped):
         >>> from rlra_torch.regularizers import NonNegative
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
         >>> it, x = Inertial(MSOM(1.0), 0.5), torch.ones(1, 2)
-        >>> it(x, it.init(x), block, NonNegative())[0]
+        >>> it(x, it.init(x, NonNegative()), block, NonNegative())[0]
         tensor([[1., 2.]])
     """
 
@@ -49,9 +49,9 @@ class Inertial(Wrapped):
         super().__init__(iteration)
         hyperparameter(self, "momentum", momentum)
 
-    def init(self, x: Tensor) -> tuple:
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
         """The point before, and the memory of the iteration."""
-        return x, self.iteration.init(x)
+        return x, self.iteration.init(x, reg)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer

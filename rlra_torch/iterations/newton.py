@@ -51,8 +51,8 @@ class ProjectedNewton(BlockIteration):
         self.trials = whole_number("the trials of ProjectedNewton", trials)
         self.safe = MU() if safe is None else safe
 
-    def init(self, x: Tensor) -> tuple:
-        return self.safe.init(x)
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
+        return self.safe.init(x, reg)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer

@@ -35,7 +35,7 @@ class Safeguarded(Wrapped):
         >>> from rlra_torch.regularizers import NonNegative
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
         >>> step, x = Safeguarded(ProjectedLeastSquares(), MU()), torch.ones(1, 2)
-        >>> step(x, step.init(x), block, NonNegative())[0]
+        >>> step(x, step.init(x, NonNegative()), block, NonNegative())[0]
         tensor([[1., 2.]])
     """
 
@@ -49,8 +49,8 @@ class Safeguarded(Wrapped):
         self.nonnegative = iteration.nonnegative or fallback.nonnegative
         self.multiplicative = iteration.multiplicative or fallback.multiplicative
 
-    def init(self, x: Tensor) -> tuple:
-        return self.iteration.init(x), self.fallback.init(x)
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
+        return self.iteration.init(x, reg), self.fallback.init(x, reg)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
@@ -61,7 +61,7 @@ class Safeguarded(Wrapped):
         # What is not finite is not lower.
         good = _objective(new, block, reg) <= _objective(x, block, reg)
         new = _chosen(good, new, safe)
-        return new, (_chosen(good, own, self.iteration.init(new)), other)
+        return new, (_chosen(good, own, self.iteration.init(new, reg)), other)
 
     def check(self, problem: Problem, n: int) -> None:
         self.iteration.check(problem, n)

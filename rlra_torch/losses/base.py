@@ -53,7 +53,7 @@ class Loss(nn.Module, ABC):
             x: the current block, positive.
             positive: ``J^T positive`` of `split`, like ``x``.
             negative: ``J^T negative`` of `split`, like ``x``.
-            l1: linear weight, broadcastable, or None.
+            l1: linear weight, broadcastable, or None; of any sign where there is ``l2``.
             l2: quadratic weight, broadcastable, or None.
 
         Raises:

@@ -98,6 +98,9 @@ class BetaDivergence(Loss):
                 terms += [(l2 * x, 3 - beta)]
         right = right.clamp_min(0)
         powers = {power for _, power in terms}
+        if l1 is not None and l2 is not None and beta < 2:
+            root = x * _signed_root(terms, right.clamp_min(tiny))
+            return torch.where((right > 0) | (l1 < 0), root, 0)
         if len(powers) == 1:
             total = sum((c for c, _ in terms[1:]), terms[0][0])
             # The root of 0 has no derivative, and what is 0 must not poison a gradient: the square
@@ -220,7 +223,10 @@ class KullbackLeibler(BetaDivergence):
             return x * (negative / slope.clamp_min(tiny))
         mass = x * negative
         root = (slope.square() + 4 * l2 * mass + tiny).sqrt()
-        return 2 * mass / (slope + root)
+        rising = slope >= 0
+        # Each where it does not cancel; the other must stay finite.
+        near = 2 * mass / torch.where(rising, slope + root, 1)
+        return torch.where(rising, near, 0.5 * (root - slope) / torch.where(rising, 1, l2))
 
 
 class ItakuraSaito(BetaDivergence):
@@ -262,4 +268,38 @@ def _positive_root(terms: list[tuple[Tensor, float]], right: Tensor) -> Tensor:
         u = newton(u, logs.detach(), target.detach())
     for _ in range(2):
         u = newton(u, logs, target)
+    return u.exp()
+
+
+def _signed_root(terms: list[tuple[Tensor, float]], right: Tensor) -> Tensor:
+    """As `_positive_root` for three terms, of which the second may be negative and the last rules.
+
+    What is negative goes to the right side. The logarithms of both sides still meet once, but the
+    difference is no longer convex, so Newton's steps are kept inside a bracket; they begin where
+    the second and the third term cancel.
+    """
+    (first, low), (second, middle), (third, high) = terms
+    tiny = torch.finfo(right.dtype).tiny
+    left = [first, second.clamp_min(0), third]
+    logs = [c.clamp_min(tiny).log() for c in (*left, right, -second.clamp_max(0))]
+    values = torch.stack(torch.broadcast_tensors(*logs))
+
+    def newton(u: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        powers = (low, middle, high, 0.0, middle)
+        sides = (values + torch.stack([e * u for e in powers])).split((3, 2))
+        shares = torch.cat([torch.softmax(side, 0) for side in sides])
+        signed = (low, middle, high, 0.0, -middle)
+        slope = sum(e * share for e, share in zip(signed, shares, strict=True))
+        gap = torch.logsumexp(sides[0], 0) - torch.logsumexp(sides[1], 0)
+        return u - gap / torch.as_tensor(slope).clamp_min(1e-3), gap
+
+    fixed = values.detach()
+    u = (fixed[4] - fixed[2]).clamp_min(0)
+    lower, upper = torch.full_like(u, -300), torch.full_like(u, 300)
+    for _ in range(24):
+        new, gap = newton(u, fixed)
+        lower, upper = torch.where(gap < 0, u, lower), torch.where(gap > 0, u, upper)
+        u = torch.where((new > lower) & (new < upper), new, (lower + upper) / 2)
+    for _ in range(2):
+        u, _ = newton(u, values)
     return u.exp()

@@ -90,7 +90,9 @@ class Study:
         regs = self.regularizers([job.rank for job in jobs])
         problem = Problem(self._without([job.fold for job in jobs]), NMF(), self.loss, regs)
         step = torch.finfo(self.data.dtype).tiny
-        return problem, tuple(reg.prox(x, step) for reg, x in zip(regs, factors, strict=True))
+        return problem, tuple(
+            reg.terms[0].prox(x, step) for reg, x in zip(regs, factors, strict=True)
+        )
 
     def held_out_loss(self, w: Tensor, h: Tensor, fold: int) -> float:
         """The mean loss of the entries of a fold, or their weighted mean."""

@@ -3,6 +3,7 @@
 from .base import Regularizer, Split
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
+from .sums import Sum
 from .support import Support
 from .vectorwise import Group, KSparse, Simplex, UnitNorm
 
@@ -20,6 +21,7 @@ __all__ = [
     "Ridge",
     "Simplex",
     "Split",
+    "Sum",
     "Support",
     "TemporalSmoothness",
     "UnitNorm",

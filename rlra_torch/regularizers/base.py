@@ -45,6 +45,11 @@ class Regularizer(nn.Module, ABC):
     couples: tuple[int, ...] = ()
     convex: bool = True
 
+    @property
+    def terms(self) -> tuple[Regularizer, ...]:
+        """The penalties that this is the sum of, each with a prox of its own."""
+        return (self,)
+
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:
         """The value, summed over the last two dimensions.
@@ -64,6 +69,19 @@ class Regularizer(nn.Module, ABC):
             x: (*, rows, rank).
             step: positive, broadcastable; constant along the dimensions in `couples`.
         """
+
+    def warm(self, x: Tensor) -> tuple:
+        """What `warm_prox` keeps between calls, a tuple of tensors (*, ...); none by default."""
+        return ()
+
+    def warm_prox(self, x: Tensor, step: Tensor | float, memory: tuple) -> tuple[Tensor, tuple]:
+        """`prox`, and what the next call goes on from where the prox is a loop of its own.
+
+        Args:
+            x, step: as in `prox`.
+            memory: from `warm`, or from the call before.
+        """
+        return self.prox(x, step), memory
 
     def split(self, x: Tensor) -> Split:
         """A separable elastic-net majorizer, tight at ``x``, on the nonnegative part of its set.

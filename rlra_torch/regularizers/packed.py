@@ -40,13 +40,26 @@ class Packed(Regularizer):
         self.degree, self.convex = reg.degree, reg.convex
         self.couples = (-2, -1) if reg.couples else ()
 
+    @property
+    def terms(self) -> tuple[Regularizer, ...]:
+        """The terms of the regularizer, each acting on the block."""
+        parts = self.reg.terms
+        if len(parts) == 1:
+            return (self,)
+        return tuple(packed(part, self.layout, self.like) for part in parts)
+
     def forward(self, x: Tensor) -> Tensor:
         return self.reg(self.layout.unpack(x, self.like))
 
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
-        step = torch.as_tensor(step, dtype=x.dtype, device=x.device).expand_as(x)
-        own = self.layout.unpack(x, self.like)
-        return self.layout.pack(self.reg.prox(own, self.layout.unpack(step, self.like)))
+        return self.layout.pack(self.reg.prox(*self._unpacked(x, step)))
+
+    def warm(self, x: Tensor) -> tuple:
+        return self.reg.warm(self.layout.unpack(x, self.like))
+
+    def warm_prox(self, x: Tensor, step: Tensor | float, memory: tuple) -> tuple[Tensor, tuple]:
+        z, memory = self.reg.warm_prox(*self._unpacked(x, step), memory)
+        return self.layout.pack(z), memory
 
     def split(self, x: Tensor) -> Split:
         split = self.reg.split(self.layout.unpack(x, self.like))
@@ -56,6 +69,10 @@ class Packed(Regularizer):
     def metric(self, diagonal: Tensor) -> Tensor:
         own = self.reg.metric(self.layout.unpack(diagonal, self.like))
         return self.layout.pack(own.expand_as(self.like))
+
+    def _unpacked(self, x: Tensor, step: Tensor | float) -> tuple[Tensor, Tensor]:
+        step = torch.as_tensor(step, dtype=x.dtype, device=x.device).expand_as(x)
+        return self.layout.unpack(x, self.like), self.layout.unpack(step, self.like)
 
     def _packed(self, part: Any) -> Any:  # noqa: ANN401
         """A tensor that broadcasts with the factor, as a block; what is no tensor as it is."""

@@ -65,6 +65,12 @@ class Support(Regularizer):
         """Whether the zeros are whole columns."""
         return self.mask.shape[-2] == 1
 
+    @property
+    def terms(self) -> tuple[Regularizer, ...]:
+        """The terms of ``reg``, each with the known zeros."""
+        parts = self.reg.terms
+        return (self,) if len(parts) == 1 else tuple(Support(self.mask, part) for part in parts)
+
     def forward(self, x: Tensor) -> Tensor:
         """The value of what is not zero, (*,)."""
         return self.reg(torch.where(self.mask, x, 0))

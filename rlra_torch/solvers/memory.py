@@ -72,7 +72,7 @@ def batch_bytes(iteration: Iteration, build: Callable[[], tuple[Problem, Factors
     def once() -> None:
         problem, start = build()
         after = step(step.init(start, problem), problem)
-        problem.measure(after.factors)
+        step.measure(after, problem)
 
     try:
         return int(1.1 * peak_bytes(once))

@@ -111,7 +111,7 @@ def solve(
         problem: what is solved.
         start: the factors to start from, or a `Progress` to go on from.
         max_iter: the largest number of iterations, those before a resume included.
-        tol: on the residual `Problem.kkt`; 0 runs all iterations.
+        tol: on the residual of `Iteration.measure`; 0 runs all iterations.
         check_every: iterations between checks.
         callbacks: called with the `Progress` at each check; one that returns True stops the solve.
 
@@ -148,7 +148,7 @@ def solve(
         part = running(iteration, problem, progress.state.factors, progress.done, part)
         if part is None:
             state = deque(_run(iteration, problem, progress, count), maxlen=1).pop()
-            following = _measured(progress, problem, state, count, tol, begin)
+            following = _measured(iteration, progress, problem, state, count, tol, begin)
         else:
             following = _advanced(iteration, part, progress, count, tol, begin)
         lost = ~following.history[-1].objective.isfinite() & ~progress.done.cpu()
@@ -188,7 +188,7 @@ def _advanced(
     """As `_run` and `_measured`, on those problems alone that are not done."""
     before, last = part.gather(progress.state), progress.history[-1]
     after = deque(iterates(repeat(iteration, count), part.problem, before), maxlen=1).pop()
-    values = part.problem.measure(after.factors)
+    values = iteration.measure(after, part.problem)
     met = progress.done.index_put(part.where, (values[1] <= tol) & (tol > 0))
     where = tuple(index.cpu() for index in part.where)
     objective, kkt = (
@@ -223,18 +223,24 @@ def _first(
     nobody = torch.zeros(shape, dtype=torch.bool, device=device)
     none = torch.zeros(shape, dtype=torch.long, device=device)
     empty = Progress(iteration.init(factors, problem), nobody, none, ())
-    return _measured(empty, problem, empty.state, 0, tol, begin)
+    return _measured(iteration, empty, problem, empty.state, 0, tol, begin)
 
 
 def _measured(
-    before: Progress, problem: Problem, state: State, count: int, tol: float, begin: float
+    iteration: Iteration,
+    before: Progress,
+    problem: Problem,
+    state: State,
+    count: int,
+    tol: float,
+    begin: float,
 ) -> Progress:
-    objective, kkt = (_whole(x) for x in problem.measure(state.factors))
+    objective, kkt = (_whole(x) for x in iteration.measure(state, problem))
     n_iter = torch.where(before.done, before.n_iter, before.n_iter + count)
     done = before.done | ((kkt <= tol) & (tol > 0))
     objective, kkt = objective.cpu(), kkt.cpu()
-    iteration = count + (before.history[-1].iteration if before.history else 0)
-    record = Record(iteration, time.perf_counter() - begin, objective, kkt)
+    done_before = before.history[-1].iteration if before.history else 0
+    record = Record(count + done_before, time.perf_counter() - begin, objective, kkt)
     return Progress(state, done, n_iter, (*before.history, record))
 
 

@@ -118,7 +118,8 @@ def parafac2(
         check_every=check_every,
         callbacks=callbacks,
     )
-    return _described(solution, read, several, basis, iteration_name(getattr(step, "iteration", step)))
+    name = iteration_name(getattr(step, "iteration", step))
+    return _described(solution, read, several, basis, name)
 
 
 def _regularizers(regs: Sequence[Regularizer] | None, slices: Slices) -> list[Regularizer]:

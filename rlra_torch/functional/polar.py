@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-
 SCALED, PLAIN = 6, 3
 """Steps that bring any condition number that a dtype has near 1, and steps that finish."""
 
@@ -14,8 +13,9 @@ def polar(x: Tensor) -> Tensor:
     """The orthogonal matrix nearest to each square matrix, ``U V^T`` where ``X = U S V^T``.
 
     Newton's iteration ``X <- (g X + X^-T / g) / 2`` with ``g^2 = ||X^-1|| / ||X||`` at first and
-    ``g = 1`` at the end. It takes inverses and no decomposition, so that nothing waits for the device, and its derivative is that
-    of the polar factor, where the one of a decomposition is infinite for equal singular values.
+    ``g = 1`` at the end. It takes inverses and no decomposition, so that nothing waits for the
+    device, and its derivative is that of the polar factor, where the one of a decomposition is
+    infinite for equal singular values.
 
     Args:
         x: (*, r, r). Where it is singular the factor is not unique, and one of them is returned.

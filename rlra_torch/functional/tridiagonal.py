@@ -34,11 +34,12 @@ def solve_tridiagonal(diagonal: Tensor, off: Tensor, right: Tensor, dim: int) ->
     below, above = torch.cat((zero, off), dim), torch.cat((off, zero), dim)
     stride = 1
     while stride < count:
-        down, up = below / _moved(diagonal, stride, dim, 1), above / _moved(diagonal, -stride, dim, 1)
-        right = right - down * _moved(right, stride, dim) - up * _moved(right, -stride, dim)
-        diagonal = (
-            diagonal - down * _moved(above, stride, dim) - up * _moved(below, -stride, dim)
+        down, up = (
+            below / _moved(diagonal, stride, dim, 1),
+            above / _moved(diagonal, -stride, dim, 1),
         )
+        right = right - down * _moved(right, stride, dim) - up * _moved(right, -stride, dim)
+        diagonal = diagonal - down * _moved(above, stride, dim) - up * _moved(below, -stride, dim)
         below = -down * _moved(below, stride, dim)
         above = -up * _moved(above, -stride, dim)
         stride *= 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from ..data import Dense
 from ..models import Factors
@@ -47,6 +48,9 @@ class Imputed(Iteration):
 
     def forward(self, state: State, problem: Problem) -> State:
         return self.iteration(state, self._filled(state.factors, problem))
+
+    def measure(self, state: State, problem: Problem) -> tuple[Tensor, Tensor]:
+        return self.iteration.measure(state, problem)
 
     def check(self, problem: Problem) -> None:
         data = problem.data

@@ -187,7 +187,7 @@ def test_temporal_smoothness_solves_its_tridiagonal_system(generator):
     close(gradient, torch.zeros_like(z), atol=1e-12)
     close(reg(x).sum(), 0.35 * (x[:, 1:] - x[:, :-1]).square().sum())
     assert reg(x).shape == (2, 5)
-    close(reg.prox(x, 1e12), x.mean(1, keepdim=True).expand_as(x), 1e-6)
+    close(reg.prox(x, 1e6), x.mean(1, keepdim=True).expand_as(x), 1e-4)
     one = x[:, :1]
     close(reg.prox(one, 0.5), one)
 
@@ -219,9 +219,9 @@ def test_direct_fitting_descends_and_stays_in_the_set(generator):
 
 
 def test_direct_fitting_reaches_stationary_points_faster_with_momentum(generator):
-    problem, start = example(generator)
-    fast = solve(DirectFitting(), problem, start, max_iter=2000, tol=1e-7)
-    slow = solve(DirectFitting(momentum=False), problem, start, max_iter=4000, tol=1e-7)
+    problem, start = example(generator, noise=0.1)
+    fast = solve(DirectFitting(), problem, start, max_iter=300, tol=1e-6)
+    slow = solve(DirectFitting(momentum=False), problem, start, max_iter=300, tol=1e-6)
     assert bool(fast.converged) and fast.n_iter < slow.n_iter
     # Stationary means: no move of A, D, Delta or along the P_k helps.
     x, step = fast.factors, 1e-4

@@ -32,9 +32,11 @@ def polar(x: Tensor) -> Tensor:
                 [ 1.,  0.]])
     """
     finfo = torch.finfo(x.dtype)
-    eye = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device)
-    # What is singular gets an inverse; what is not feels no more than rounding.
-    x = x / _norm(x).clamp_min(finfo.tiny) + finfo.eps * eye
+    count = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype, device=x.device)
+    # What is singular gets an inverse, as directions that it lost meet in this matrix; what is
+    # not singular feels no more than rounding.
+    x = x / x.abs().amax((-2, -1), keepdim=True).clamp_min(finfo.tiny)
+    x = x + finfo.eps * torch.outer(count, count).cos()
     for _ in range(SCALED):
         inverse, _ = torch.linalg.inv_ex(x)
         scale = 0.5 * (_norm(inverse) / _norm(x)).sqrt()

@@ -13,7 +13,7 @@ def solve_tridiagonal(diagonal: Tensor, off: Tensor, right: Tensor, dim: int) ->
     runs row by row, and systems may differ along all other dimensions.
 
     Args:
-        diagonal: like ``right``, or broadcasting with it along all dimensions but ``dim``.
+        diagonal: like ``right``, or broadcasting with it along other dimensions than ``dim``.
         off: the entries beside the diagonal, ``off[i]`` couples rows i and i + 1; one fewer than
             rows along ``dim``.
         right: (..., n, ...).
@@ -30,7 +30,7 @@ def solve_tridiagonal(diagonal: Tensor, off: Tensor, right: Tensor, dim: int) ->
         >>> solve_tridiagonal(2 * ones, -ones[:2], torch.tensor([1.0, 0.0, 1.0]), -1)
         tensor([1., 1., 1.])
     """
-    count, zero = right.shape[dim], torch.zeros_like(off.narrow(dim, 0, 1))
+    count, zero = right.shape[dim], torch.zeros_like(diagonal.narrow(dim, 0, 1))
     below, above = torch.cat((zero, off), dim), torch.cat((off, zero), dim)
     stride = 1
     while stride < count:

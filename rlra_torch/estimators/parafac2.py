@@ -24,7 +24,7 @@ from ..iterations import (
 from ..losses import Frobenius
 from ..models import Factors, Parafac2
 from ..problem import Problem
-from ..regularizers import Free, Parafac2Set, Regularizer, Sum, TemporalSmoothness
+from ..regularizers import Free, NonNegative, Parafac2Set, Regularizer, Sum, TemporalSmoothness
 from ..solvers import Solution, solve
 from ..solvers.solve import Callback
 from .factorize import iteration_name
@@ -102,13 +102,15 @@ def parafac2(
             "rank of at most that, or leave it out"
         )
     begin = _start(init, read, data, rank, starts, seed)
+    if init == "random" and type(several[0]) is Free:
+        begin = (2 * begin[0] - 1, *begin[1:])
     data, begin, basis = _compressed(data, begin, several)
     batch = () if begin[0].ndim == 2 else (len(begin[0]),)
     step = _iteration(iteration, several, data).to(data.device)
     problem = Problem(_expanded(data, batch), Parafac2(), Frobenius(), several)
     step.check(problem)
-    if init == "random":
-        begin = problem.scaled(begin)
+    if isinstance(init, str):
+        begin = _fitted(problem, begin)
     solution = solve(
         step,
         problem,
@@ -195,6 +197,19 @@ def _start(
     if isinstance(init, str):
         raise ValueError(f"init is 'random', 'svd' or factors, got {init!r}")
     return _given(init, slices, rank)
+
+
+def _fitted(problem: Problem, start: Factors) -> Factors:
+    """A start that is feasible and scaled to the data; B from the data unless it has a sign."""
+    a, d, b = start
+    if not isinstance(problem.regs[2].terms[0], NonNegative):
+        data = problem.data
+        assert isinstance(data, Dense)
+        y = data.y if data.weights is None else data.weights * data.y
+        b = nearest_orbit(problem.model.adjoint(start, 2, y)).x
+    tiny = torch.finfo(b.dtype).tiny
+    found = [reg.terms[0].prox(x, tiny) for reg, x in zip(problem.regs, (a, d, b), strict=True)]
+    return problem.scaled(tuple(found))
 
 
 def _given(init: Any, slices: Slices, rank: int) -> Factors:  # noqa: ANN401

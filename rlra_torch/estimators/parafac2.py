@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..data import Dense
 from ..functional.arguments import whole_number
-from ..functional.parafac2 import nearest_orbit
+from ..functional.parafac2 import nearest_orbit, orthonormal_factors
 from ..initialization import random_factors
 from ..iterations import (
     ADMM,
@@ -102,8 +102,6 @@ def parafac2(
             "rank of at most that, or leave it out"
         )
     begin = _start(init, read, data, rank, starts, seed)
-    if init == "random" and type(several[0]) is Free:
-        begin = (2 * begin[0] - 1, *begin[1:])
     data, begin, basis = _compressed(data, begin, several)
     batch = () if begin[0].ndim == 2 else (len(begin[0]),)
     step = _iteration(iteration, several, data).to(data.device)
@@ -206,7 +204,10 @@ def _fitted(problem: Problem, start: Factors) -> Factors:
         data = problem.data
         assert isinstance(data, Dense)
         y = data.y if data.weights is None else data.weights * data.y
-        b = nearest_orbit(problem.model.adjoint(start, 2, y)).x
+        # The rows that come first are those of the shortest slice too.
+        delta = b[..., 0, : b.shape[-1], :]
+        p = orthonormal_factors(problem.model.adjoint(start, 2, y), delta)
+        b = p @ delta.unsqueeze(-3)
     tiny = torch.finfo(b.dtype).tiny
     found = [reg.terms[0].prox(x, tiny) for reg, x in zip(problem.regs, (a, d, b), strict=True)]
     return problem.scaled(tuple(found))

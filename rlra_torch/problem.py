@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -106,6 +107,15 @@ class Problem:
     def block(self, n: int, factors: Factors) -> Block:
         """The subproblem of factor ``n``: quadratic where the loss and the model allow."""
         return self.data.block(self.model, self.loss, factors, n)
+
+    def sweep(self) -> Problem:
+        """The same problem for one sweep over the factors.
+
+        Its blocks share partial products with the data for as long as the factors that those were
+        made from are the same tensors: all modes of a tensor take two large products, not one each.
+        """
+        swept = self.data.sweep(self.model)
+        return self if swept is self.data else self._with("data", swept)
 
     def parts(self, factors: Factors) -> Parts:
         """The loss and its gradient in all free factors, from one pass over the data."""
@@ -263,8 +273,11 @@ class Problem:
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
+        return self._with("regs", tuple(regs))
+
+    def _with(self, name: str, value: Any) -> Problem:  # noqa: ANN401
         other = copy(self)
-        object.__setattr__(other, "regs", tuple(regs))
+        object.__setattr__(other, name, value)
         return other
 
     def _penalized(self, total: Tensor, factors: Factors) -> Tensor:

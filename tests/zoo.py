@@ -31,6 +31,8 @@ from rlra_torch.iterations import (
     Iteration,
     JointMM,
     Marginals,
+    Nesterov,
+    ProALS,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
@@ -278,6 +280,9 @@ BLOCK_ITERATIONS = {
     ),
     "newton": IterationCase(ProjectedNewton, ("frobenius", "kl"), ELASTIC, gram=True),
     "projected least squares": IterationCase(ProjectedLeastSquares, regs=EVERY_REG, gram=True),
+    "pro-als": IterationCase(ProALS, regs=EVERY_REG, gram=True),
+    "nesterov": IterationCase(lambda: Nesterov(ProjectedGradient()), regs=EVERY_REG),
+    "nesterov mu": IterationCase(lambda: Nesterov(MU()), ("frobenius", "kl"), SPLITS),
     "gained mu": IterationCase(
         lambda: Gained(MU(), Gain()), ("frobenius", "kl", "is"), SPLITS, ("frobenius", "kl", "is")
     ),

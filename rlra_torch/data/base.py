@@ -78,6 +78,10 @@ class Data(ABC):
     def block(self, model: Model, loss: Loss, factors: Factors, n: int) -> Block:
         """The subproblem of factor ``n``: quadratic where the loss and the model allow."""
 
+    def sweep(self, model: Model) -> Data:
+        """The same data for one sweep over the factors: it may keep partial products."""
+        return self
+
     @abstractmethod
     def positive(self, model: Model, factors: Factors, n: int) -> Tensor:
         """The adjoint of the weights, as a block; it may broadcast over rows.
@@ -119,8 +123,8 @@ class Data(ABC):
 
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
         """The loss and the gradient in the factors of ``order``, all at the same factors."""
-        splits = {}
+        splits, swept = {}, self.sweep(model)
         for n in order:
-            block = self.block(model, loss, factors, n)
+            block = swept.block(model, loss, factors, n)
             splits[n] = block.split(model.layout(n).pack(factors[n]))
         return Parts(self.total(model, loss, factors), splits)

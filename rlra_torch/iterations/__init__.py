@@ -13,13 +13,16 @@ from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
+from .hooi import HOOI
 from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
 from .marginals import Marginals
 from .mu import MU
+from .nesterov import Nesterov
 from .newton import ProjectedNewton
+from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
 from .safeguarded import Safeguarded
 from .som import MSOM, SOM
@@ -28,6 +31,7 @@ __all__ = [
     "ADMM",
     "FISTA",
     "HALS",
+    "HOOI",
     "LISTA",
     "MSOM",
     "MU",
@@ -48,6 +52,9 @@ __all__ = [
     "Iteration",
     "JointMM",
     "Marginals",
+    "Nesterov",
+    "ProALS",
+    "ProcoALS",
     "ProjectedGradient",
     "ProjectedLeastSquares",
     "ProjectedNewton",

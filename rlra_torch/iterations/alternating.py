@@ -103,6 +103,7 @@ class Alternating(Iteration):
         return State(tuple(stored), tuple(memory))
 
     def forward(self, state: State, problem: Problem) -> State:
+        problem = problem.sweep()
         for n in problem.order if self.order is None else self.order:
             state, _ = self.update(state, problem, n)
         return state

@@ -1,6 +1,7 @@
 """Regularizers: penalties and constraints on one factor, with value, prox, degree and split."""
 
 from .base import Regularizer, Split
+from .compressed import NonNegativeThrough
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
 from .sums import Sum
@@ -16,6 +17,7 @@ __all__ = [
     "KSparse",
     "LowerBound",
     "NonNegative",
+    "NonNegativeThrough",
     "Parafac2Set",
     "Regularizer",
     "Ridge",

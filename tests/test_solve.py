@@ -131,9 +131,9 @@ def test_a_batch_shrinks_as_its_problems_finish(name, weighted, generator, monke
     sizes, seen = [], []
     keep = Problem.measure
 
-    def counted(self, factors):
+    def counted(self, factors, squares=None):
         sizes.append(self.batch_shape.numel())
-        return keep(self, factors)
+        return keep(self, factors, squares)
 
     monkeypatch.setattr(Problem, "measure", counted)
     fit = solve(iteration, problem, start, callbacks=[seen.append], **settings)

@@ -53,10 +53,16 @@ from rlra_torch.regularizers import (
     Group,
     KSparse,
     LowerBound,
+    Monotone,
     NonNegative,
+    Orthonormal,
     Regularizer,
     Ridge,
     Simplex,
+    Smooth,
+    Sum,
+    TotalVariation,
+    Unimodal,
     UnitNorm,
 )
 from rlra_torch.unrolled import (
@@ -133,6 +139,16 @@ def _onto_sparse(x: Tensor, k: int, dim: int) -> Tensor:
     return torch.where(x.abs() >= smallest_kept, x, 0)
 
 
+def _onto_unimodal(x: Tensor) -> Tensor:
+    """Each entry becomes the least of the largest before and the largest after."""
+    return torch.minimum(x.cummax(-2).values, x.flip(-2).cummax(-2).values.flip(-2))
+
+
+def _onto_orthonormal(x: Tensor) -> Tensor:
+    q, r = torch.linalg.qr(x)
+    return q * torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
+
+
 class RegularizerCase(NamedTuple):
     make: Callable[[], Regularizer]
     onto: Callable[[Tensor], Tensor] = _stays  # a map onto its set that is not its prox
@@ -168,6 +184,22 @@ REGULARIZERS = {
     ),
     "group of columns": RegularizerCase(lambda: Group(0.3)),
     "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+    "increasing": RegularizerCase(Monotone, lambda x: x.cummax(-2).values),
+    "decreasing nonnegative rows": RegularizerCase(
+        lambda: Monotone(True, True, dim=-1), lambda x: x.clamp_min(0).cummin(-1).values
+    ),
+    "unimodal": RegularizerCase(Unimodal, _onto_unimodal),
+    "unimodal nonnegative": RegularizerCase(
+        lambda: Unimodal(nonnegative=True), lambda x: _onto_unimodal(x.clamp_min(0))
+    ),
+    "total variation": RegularizerCase(lambda: TotalVariation(0.3)),
+    "total variation of nonnegative rows": RegularizerCase(
+        lambda: TotalVariation(0.3, True, dim=-1), _positive
+    ),
+    "smooth": RegularizerCase(lambda: Smooth(0.4)),
+    "smooth rows, zero ends": RegularizerCase(lambda: Smooth(0.4, True, dim=-1)),
+    "orthonormal columns": RegularizerCase(Orthonormal, _onto_orthonormal),
+    "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
 SPLITS = (*ELASTIC, "lower bound", "box", "group of columns", "group of nonnegative rows")

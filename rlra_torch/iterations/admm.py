@@ -29,9 +29,10 @@ class ADMM(BlockIteration):
     The answer is ``z_1``, which meets the first term exactly. For least squares the step in ``x``
     is ``(C + sum_t (rho z_t - u_t)) (G + b rho I)^-1``, with one Cholesky factorization for all
     inner iterations; for other losses it minimizes a separable majorizer, so that ``x`` stays
-    nonnegative. ``rho = trace(G) / rank``, or what has its place there: the multipliers ``u_t`` are
-    not divided by it, so that it may change. As ``Alternating(ADMM(), inner=5)`` it is AO-ADMM. The
-    objective may rise for a while.
+    nonnegative. ``rho = trace(G) / rank``, or what has its place there; where it has changed since
+    the last step the multipliers change in proportion, for they follow the scale of the others. As
+    ``Alternating(ADMM(), inner=5)`` it is AO-ADMM; with sums of penalties fewer inner steps may not
+    converge. The objective may rise for a while.
 
     Args:
         weight: rho in units of ``trace(G) / rank``, positive: a float or a learned parameter.
@@ -64,8 +65,9 @@ class ADMM(BlockIteration):
         hyperparameter(self, "weight", weight)
 
     def init(self, x: Tensor, reg: Regularizer) -> tuple:
-        """``x``, and the copy, the multipliers and the memory of the prox of each term."""
-        return x, tuple(tuple(Copy.of(x, term)) for term in reg.terms)
+        """``x``; copy, multipliers and memory of the prox of each term; rho of each row."""
+        copies = tuple(tuple(Copy.of(x, term)) for term in reg.terms)
+        return x, copies, torch.ones_like(x[..., :1])
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
@@ -75,17 +77,19 @@ class ADMM(BlockIteration):
     def repeat(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int
     ) -> tuple[Tensor, tuple]:
-        inner, copies, terms = memory[0], [Copy(*copy) for copy in memory[1]], reg.terms
+        inner, terms = memory[0], reg.terms
+        rho = self.weight * mean_curvature(block, inner, reg)
+        copies = [Copy(*copy).rescaled(rho / memory[2]) for copy in memory[1]]
         # What came back may have been moved since, by an extrapolation or by balancing.
         copies[0] = copies[0]._replace(z=x)
-        rho = self.weight * mean_curvature(block, inner, reg)
         step = FactorStep.of(block, inner, len(terms) * rho)
         for _ in range(times):
             inner = step(inner, pull(copies, rho))
             copies = [
                 copy.moved(inner, term, rho) for copy, term in zip(copies, terms, strict=True)
             ]
-        return copies[0].z, (inner, tuple(tuple(copy) for copy in copies))
+        kept = tuple(tuple(copy) for copy in copies)
+        return copies[0].z, (inner, kept, rho.expand_as(memory[2]))
 
     def squares(
         self, x: Tensor, memory: tuple, gradient: Tensor, metric: Tensor, reg: Regularizer
@@ -129,6 +133,10 @@ class Copy(NamedTuple):
         """To start from: no multipliers."""
         return cls(x, torch.zeros_like(x), term.warm(x))
 
+    def rescaled(self, ratio: Tensor) -> Copy:
+        """With multipliers that are ``ratio`` times as large."""
+        return self._replace(dual=self.dual * ratio)
+
     def moved(self, x: Tensor, term: Regularizer, rho: Tensor) -> Copy:
         """The prox, and the multipliers that belong to it.
 
@@ -155,8 +163,10 @@ def splitting_squares(x: Tensor, copies: list[Copy], gradient: Tensor, metric: T
         x: the answer.
         copies: of the terms.
         gradient: g of the loss, or of all else that the multipliers must balance.
-        metric: D, positive.
+        metric: positive; D is at least its mean over the columns, for a column that has died says
+            nothing about its multipliers.
     """
+    metric = torch.maximum(metric, metric.mean(-1, keepdim=True))
     slope = gradient + sum(copy.dual for copy in copies)
     gaps = sum((copy.z - x).square() for copy in copies)
     return slope.square() / metric + metric * gaps

@@ -4,9 +4,10 @@ from .base import Regularizer, Split
 from .compressed import NonNegativeThrough
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
+from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
-from .vectorwise import Group, KSparse, Simplex, UnitNorm
+from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
 
 __all__ = [
     "L1",
@@ -16,15 +17,21 @@ __all__ = [
     "Group",
     "KSparse",
     "LowerBound",
+    "Monotone",
     "NonNegative",
     "NonNegativeThrough",
+    "Orthonormal",
     "Parafac2Set",
+    "Quadratic",
     "Regularizer",
     "Ridge",
     "Simplex",
+    "Smooth",
     "Split",
     "Sum",
     "Support",
     "TemporalSmoothness",
+    "TotalVariation",
+    "Unimodal",
     "UnitNorm",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from .base import Regularizer
@@ -23,7 +24,6 @@ class Sum(Regularizer):
         TypeError: something that is not a regularizer.
 
     Example:
-        >>> import torch
         >>> from rlra_torch.regularizers import NonNegative, Ridge
         >>> Sum(NonNegative(l1=1.0), Ridge(2.0))(torch.tensor([[3.0]]))
         tensor(12.)
@@ -50,8 +50,7 @@ class Sum(Regularizer):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum of the values, (*,)."""
-        values = [part(x) for part in self.terms]
-        return sum(values[1:], values[0])
+        return torch.stack([part(x) for part in self.terms]).sum(0)
 
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
         """That of the only part.

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..functional.arguments import real_number, whole_number
 from ..functional.proximal import group_shrink, keep_largest, normalize_l2, project_simplex
+from ..functional.smoothing import polar
 from .base import Regularizer, Split, hyperparameter
 
 
@@ -126,6 +127,42 @@ class KSparse(Vectorwise):
 
     def extra_repr(self) -> str:
         return f"k={self.k}, nonnegative={self.nonnegative}, dim={self.dim}"
+
+
+class Orthonormal(Regularizer):
+    """``X^T X = I``: orthonormal columns.
+
+    Its projection is the polar factor. For factors with at least as many rows as columns.
+
+    References:
+        | Schonemann, A generalized solution of the orthogonal Procrustes problem (1966)
+
+    Example:
+        >>> Orthonormal().prox(torch.tensor([[2.0, 0.0], [0.0, -3.0], [0.0, 0.0]]), 1.0)
+        tensor([[ 1.,  0.],
+                [ 0., -1.],
+                [ 0.,  0.]])
+    """
+
+    convex = False
+    couples = (-2, -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """0: a constraint that is met costs nothing."""
+        return x.new_zeros(x.shape[:-2])
+
+    def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
+        """The projection; the step does not matter.
+
+        Raises:
+            ValueError: more columns than rows.
+        """
+        if x.shape[-2] < x.shape[-1]:
+            raise ValueError(
+                f"{x.shape[-1]} columns of {x.shape[-2]} entries cannot be orthonormal; "
+                "choose a lower rank"
+            )
+        return polar(x)
 
 
 class Group(Vectorwise):

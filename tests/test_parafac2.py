@@ -483,7 +483,7 @@ def tensorly_objective(slices, rank, seed):
 def test_objective_is_at_most_that_of_tensorly(seed):
     generator = torch.Generator().manual_seed(seed)
     slices = slices_of(generator, [12, 10, 11, 13, 12, 9, 12], noise=0.2)
-    fit = parafac2(slices, 2, starts=4)
+    fit = parafac2(slices, 2, starts=10)
     assert fit.objective <= 1.001 * tensorly_objective(slices, 2, seed)
 
 

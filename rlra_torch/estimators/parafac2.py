@@ -274,7 +274,7 @@ def _described(
     b = b if basis is None else basis @ b
     if all(reg.degree == 0 and not any(term.degree for term in reg.terms) for reg in regs):
         a, d, b = _normalized(a, d, b, signs=all(type(reg) is Free for reg in regs[:2]))
-    orbit, data = nearest_orbit(b, passes=50), slices.data
+    orbit, data = nearest_orbit(b, passes=10), slices.data
     residual = squared_norms(data.y - Parafac2()((a, d, b)), data.weights)
     energy = squared_norms(data.y, data.weights).clamp_min(torch.finfo(b.dtype).tiny)
     gap = (b - orbit.x).norm() / b.norm().clamp_min(torch.finfo(b.dtype).tiny)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from ..functional.tree import Kept
 from .base import Factors
 from .multilinear import Multilinear
 
@@ -34,16 +35,23 @@ class Parafac2(Multilinear):
         return flat.unflatten(-1, rows.shape[-3:-1]).mT
 
     def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
-        side = residual.mT.flatten(-2)
-        if n == 0:
-            return (side @ _stacked(factors).flatten(-3, -2)).to(residual.dtype)
-        products = (side.mT @ factors[0]).to(residual.dtype)
-        products = products.unflatten(-2, (residual.shape[-1], residual.shape[-2]))
-        if n == 1:
-            return (products * factors[2]).sum(-2)
-        return products * factors[1].unsqueeze(-2)
+        return self.cross(factors, n, residual, Kept())
 
-    def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
+    def cross(self, factors: Factors, n: int, y: Tensor, kept: Kept, name: str = "data") -> Tensor:
+        if n == 0:
+            return (y.mT.flatten(-2) @ _stacked(factors).flatten(-3, -2)).to(y.dtype)
+
+        def products() -> Tensor:
+            found = (y.mT.flatten(-2).mT @ factors[0]).to(y.dtype)
+            return found.unflatten(-2, (y.shape[-1], y.shape[-2]))
+
+        # ``X_k^T A`` serves both D and B.
+        shared = kept((name, "slices"), (y, factors[0]), products)
+        return (shared * factors[2]).sum(-2) if n == 1 else shared * factors[1].unsqueeze(-2)
+
+    def gram(
+        self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
+    ) -> Tensor:
         a, d, b = factors
         if weights is not None:
             return self._weighted(factors, n, weights)

@@ -30,13 +30,14 @@ from rlra_torch.iterations import (
     Safeguarded,
 )
 from rlra_torch.losses import Frobenius, KullbackLeibler
-from rlra_torch.models import CP, NMF, Multilinear, Tucker
+from rlra_torch.models import CP, NMF, Coupled, Multilinear, Tucker
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
     L1,
     Box,
     ElasticNet,
     Group,
+    MappedRows,
     NonNegative,
     Ridge,
     Sum,
@@ -242,6 +243,22 @@ def test_letters_of_the_output_are_not_scales(generator):
     problem = Problem(equation(x), equation, Frobenius(), [Ridge(0.1), Ridge(1.0), Ridge(5.0)])
     assert [freedom.gauge for freedom in problem.freedoms] == [((0, -1), (1, -1), (2, -1))]
     close(equation(problem.balanced(x)), equation(x))
+
+
+def test_factors_of_one_data_set_only_are_balanced(generator):
+    """The shared one has scales of its own in neither; linear couplings hold all factors still."""
+    model = Coupled([(CP(3), (0, 1, 2)), (NMF(), (0, 3))])
+    x = (*uneven(generator), uniform(generator, 4, 3))
+    problem = Problem(model(x), model, Frobenius(), [Ridge(0.5) for _ in x])
+    assert [freedom.gauge for freedom in problem.freedoms] == [((1, -1), (2, -1))]
+    best = problem.balanced(x)
+    for a, b in zip(model(best), model(x), strict=True):
+        close(a, b)
+    close(best[1].norm(dim=0), best[2].norm(dim=0))
+    assert best[0] is x[0] or torch.equal(best[0], x[0])
+    assert penalties(problem, best) < penalties(problem, x)
+    maps = {1: torch.eye(6, dtype=torch.float64), 3: torch.ones(6, 4, dtype=torch.float64)}
+    assert not replace(problem, couplings=(MappedRows(maps),)).freedoms
 
 
 # --- The iteration --------------------------------------------------------------------------------

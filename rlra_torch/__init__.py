@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .estimators import (
+        CoupledFactorization,
         Factorization,
+        Parafac2Fit,
         Regression,
         compress,
+        coupled,
         cp,
         decompress,
         factorize,
         nmf,
         nnkl,
         nnls,
+        parafac2,
         proco_als,
         tucker,
     )
@@ -35,15 +39,19 @@ __version__ = "0.1.0"
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
     "estimators": (
+        "CoupledFactorization",
         "Factorization",
+        "Parafac2Fit",
         "Regression",
-        "compress",
+        "coupled",
         "cp",
+        "compress",
         "decompress",
         "factorize",
         "nmf",
         "nnkl",
         "nnls",
+        "parafac2",
         "proco_als",
         "tucker",
     ),
@@ -54,12 +62,15 @@ _HOMES = {
 }
 
 __all__ = [
+    "CoupledFactorization",
     "Factorization",
+    "Parafac2Fit",
     "Problem",
     "RankSelection",
     "Regression",
     "Unrolled",
     "__version__",
+    "coupled",
     "compress",
     "cp",
     "decompress",
@@ -67,6 +78,7 @@ __all__ = [
     "nmf",
     "nnkl",
     "nnls",
+    "parafac2",
     "proco_als",
     "select_rank",
     "solve",

@@ -24,6 +24,7 @@ from rlra_torch.iterations import (
     BurgMirrorDescent,
     CoordinateNewton,
     Counted,
+    CoupledADMM,
     Extrapolated,
     Gain,
     Gained,
@@ -42,7 +43,7 @@ from rlra_torch.iterations import (
     ScalarNewton,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
-from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Sensed, Tucker
+from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Parafac2, Sensed, Tucker
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
@@ -236,7 +237,7 @@ MODELS = {
     "nmf": ModelCase(NMF, ((5, 3), (4, 3))),
     "cp": ModelCase(partial(CP, 3), ((4, 2), (3, 2), (5, 2))),
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
-    "parafac2": ModelCase(partial(Multilinear, "ir,kr,kjr->ijk"), ((4, 2), (3, 2), (3, 5, 2))),
+    "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
@@ -336,6 +337,7 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
 } | {
     "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
     "joint mm": (JointMM, ("kl",)),
+    "coupled admm": (CoupledADMM, LEAST_SQUARES),
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
     "extrapolated mu": (lambda: Extrapolated(Alternating(MU())), ("frobenius", "kl")),

@@ -8,11 +8,14 @@ from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
+from .coupled_admm import CoupledADMM
+from .direct_fitting import DirectFitting
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
 from .hooi import HOOI
+from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
@@ -40,10 +43,13 @@ __all__ = [
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",
+    "CoupledADMM",
     "Counted",
+    "DirectFitting",
     "Extrapolated",
     "Gain",
     "Gained",
+    "Imputed",
     "Inertial",
     "Iteration",
     "JointMM",

@@ -125,7 +125,7 @@ class Extrapolated(Iteration):
             pairing = (*inner.factors[:last], moved, *inner.factors[last + 1 :])
             inner = State(pairing, inner.memory)
         assert block is not None
-        value = block.value(problem.pack(last, factors), lead)
+        value = block.value(problem.pack(last, factors), lead) + problem.rest(last, factors)
         rose = value > old.value
         pairing = tuple(
             torch.where(_over(rose, x), x, y) if n in problem.order else y

@@ -165,6 +165,7 @@ def cp(
         [(6, 2), (6, 2), (6, 2)]
     """
     y, back = to_tensor(T, "T")
+    y = y.contiguous()  # a sweep reads it as matrices of its first by its last modes
     if y.ndim < 2:
         raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
     rank, seed = whole_number("the rank", rank), check_seed(seed)

@@ -72,6 +72,7 @@ def tucker(
         ([(4, 4), (5, 5), (6, 6), (4, 5, 6)], True)
     """
     y, back = to_tensor(T, "T")
+    y = y.contiguous()  # a sweep reads it as matrices of its first by its last modes
     ranks, seed = _checked(ranks, y), check_seed(seed)
     loss = loss_named(loss)
     complete = weights is None and not bool(y.isnan().any())

@@ -88,7 +88,8 @@ def solve_gram(gram: Tensor, cross: Tensor, near: Tensor | None = None) -> Tenso
     """Least squares ``X = C G^-1`` through the gram, with a jitter of a few rounding errors.
 
     Of all solutions for a singular gram it is the one nearest to ``near``, in the metric of the
-    diagonal of the gram: what the data does not determine stays as it is.
+    diagonal of the gram: what the data does not determine stays as it is, up to a few percent of
+    what the data moves.
 
     Args:
         gram: (*, r, r), or (*, rows, r, r) when each row has its own; positive semidefinite.

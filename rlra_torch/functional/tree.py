@@ -156,11 +156,11 @@ def _partial(equation: Equation, half: int, operands: tuple[int, ...]) -> tuple[
     terms, output = equation.inputs, equation.output
     letters, steps = output, []
     groups = _groups(terms, operands)
-    outermost = (
-        (lambda group: min(_places(terms, output, group)))
-        if half == 0
-        else (lambda group: -max(_places(terms, output, group)))
-    )
+
+    def outermost(group: list[int]) -> int:
+        places = [output.index(a) for m in group for a in terms[m] if a in output]
+        return -max(places) if half else min(places)
+
     for group in sorted(groups, key=outermost):
         own = "".join(dict.fromkeys("".join(terms[m] for m in group)))
         outside = "".join(term for m, term in enumerate(terms) if m not in group)
@@ -171,24 +171,19 @@ def _partial(equation: Equation, half: int, operands: tuple[int, ...]) -> tuple[
         left = left + ranks if half else ranks + left
         merge = _contraction(tuple(terms[m] for m in group), merged) if len(group) > 1 else None
         one = merged if merge is not None else terms[group[0]]
-        steps.append(Step(group, merge, _contraction((letters, one), left)))
+        steps.append(Step(tuple(group), merge, _contraction((letters, one), left)))
         letters = left
     return steps, letters
 
 
-def _groups(terms: tuple[str, ...], operands: tuple[int, ...]) -> list[tuple[int, ...]]:
+def _groups(terms: tuple[str, ...], operands: tuple[int, ...]) -> list[list[int]]:
     """Operands that share a letter, together."""
-    groups: list[tuple[int, ...]] = []
+    groups: list[list[int]] = []
     for m in operands:
-        shared = set(terms[m])
-        near = [g for g in groups if any(shared & set(terms[k]) for k in g)]
+        near = [g for g in groups if any(set(terms[m]) & set(terms[k]) for k in g)]
         groups = [g for g in groups if g not in near]
-        groups.append(tuple(sorted((m, *(k for g in near for k in g)))))
+        groups.append(sorted([m, *(k for g in near for k in g)]))
     return groups
-
-
-def _places(terms: tuple[str, ...], output: str, group: tuple[int, ...]) -> list[int]:
-    return [output.index(a) for m in group for a in terms[m] if a in output]
 
 
 def _contraction(operands: tuple[str, ...], result: str) -> Contraction:

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..blocks import Block, QuadraticBlock
 from ..functional.linalg import solve_gram
 from ..problem import Problem
-from ..regularizers import Regularizer
+from ..regularizers import ElasticNet, Regularizer
 from .base import BlockIteration, require_gram
 
 
@@ -34,9 +34,12 @@ class ProjectedLeastSquares(BlockIteration):
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
         assert isinstance(block, QuadraticBlock)
+        solved = solve_gram(block.gram, block.cross, x)
+        if isinstance(reg, ElasticNet) and reg.weights == (None, None):
+            return reg.clip(solved), memory  # a projection does not see the step
         curvature = block.majorant(x, torch.ones_like(x))
         step = 1 / reg.metric(curvature.clamp_min(torch.finfo(x.dtype).tiny * 4))
-        return reg.prox(solve_gram(block.gram, block.cross, x), step), memory
+        return reg.prox(solved, step), memory
 
     def repeat(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int

@@ -220,7 +220,7 @@ def _problem(
         [reg.to(data.device) for reg in chosen] + [NonNegative()] * modes.selections,
         free=tuple(range(len(modes.letters))),
         couplings=tuple(
-            c.renamed({x: modes.letters.index(x) for x in c.factors}) for c in couplings
+            one.renamed({letter: n for n, letter in enumerate(modes.letters)}) for one in couplings
         ),
     )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .estimators import (
         CoupledFactorization,
         Factorization,
+        Parafac2Fit,
         Regression,
         compress,
         coupled,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         nmf,
         nnkl,
         nnls,
+        parafac2,
         proco_als,
         tucker,
     )
@@ -39,6 +41,7 @@ _HOMES = {
     "estimators": (
         "CoupledFactorization",
         "Factorization",
+        "Parafac2Fit",
         "Regression",
         "coupled",
         "cp",
@@ -48,6 +51,7 @@ _HOMES = {
         "nmf",
         "nnkl",
         "nnls",
+        "parafac2",
         "proco_als",
         "tucker",
     ),
@@ -60,6 +64,7 @@ _HOMES = {
 __all__ = [
     "CoupledFactorization",
     "Factorization",
+    "Parafac2Fit",
     "Problem",
     "RankSelection",
     "Regression",
@@ -73,6 +78,7 @@ __all__ = [
     "nmf",
     "nnkl",
     "nnls",
+    "parafac2",
     "proco_als",
     "select_rank",
     "solve",

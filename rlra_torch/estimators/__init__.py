@@ -4,6 +4,8 @@ from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
 from .names import iteration_named, loss_named
+from .parafac2 import parafac2
+from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
 from .tucker import tucker
@@ -11,6 +13,7 @@ from .tucker import tucker
 __all__ = [
     "CoupledFactorization",
     "Factorization",
+    "Parafac2Fit",
     "Regression",
     "coupled",
     "Compressed",
@@ -23,6 +26,7 @@ __all__ = [
     "nmf",
     "nnkl",
     "nnls",
+    "parafac2",
     "proco_als",
     "tucker",
 ]

@@ -48,12 +48,16 @@ def _active(basis: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
     length = torch.linalg.vector_norm(basis, dim=-1)[..., None, :]
     noise = 10 * eps * length * torch.linalg.vector_norm(points, dim=-1, keepdim=True)
     place = torch.arange(slots, device=basis.device)
+    # Elsewhere the host would have to wait for the device to know.
+    host = points.device.type == "cpu" and not torch.compiler.is_compiling()
     for _ in range(4 * slots + 2):
         # What is broken most joins, in a slot that is free.
         broken = moved @ basis.mT
         worst = (broken + noise).argmin(-1, keepdim=True)
         joins = (broken + noise).gather(-1, worst) < 0
         joins = joins & ~active.all(-1, keepdim=True)
+        if host and not bool(joins.any()):
+            break
         slot = (place == active.to(torch.uint8).argmin(-1, keepdim=True)) & joins
         chosen, active = torch.where(slot, worst, chosen), active | slot
         weights = torch.where(slot, 0, weights)

@@ -30,7 +30,7 @@ def normal_form(factors: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]
     """
     norms = [torch.linalg.vector_norm(x, dim=-2) for x in factors]
     weights = torch.stack(norms).prod(0)
-    order = weights.argsort(-1, descending=True, stable=True)
+    order = torch.sort(weights, dim=-1, descending=True, stable=True).indices
     unit = [
         torch.where(weights[..., None, :] > 0, x / norm[..., None, :].clamp_min(_tiny(x)), 0)
         for x, norm in zip(factors, norms, strict=True)

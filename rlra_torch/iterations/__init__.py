@@ -9,16 +9,19 @@ from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
 from .coupled_admm import CoupledADMM
+from .direct_fitting import DirectFitting
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
 from .hooi import HOOI
+from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
 from .marginals import Marginals
 from .mu import MU
+from .nesterov import Nesterov
 from .newton import ProjectedNewton
 from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
@@ -42,13 +45,16 @@ __all__ = [
     "CoordinateNewton",
     "CoupledADMM",
     "Counted",
+    "DirectFitting",
     "Extrapolated",
     "Gain",
     "Gained",
+    "Imputed",
     "Inertial",
     "Iteration",
     "JointMM",
     "Marginals",
+    "Nesterov",
     "ProALS",
     "ProcoALS",
     "ProjectedGradient",

@@ -12,6 +12,7 @@ from .couplings import (
     Same,
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
+from .evolving import Parafac2Set, TemporalSmoothness
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
@@ -34,6 +35,7 @@ __all__ = [
     "NonNegative",
     "NonNegativeThrough",
     "Orthonormal",
+    "Parafac2Set",
     "Quadratic",
     "Regularizer",
     "Ridge",
@@ -44,6 +46,7 @@ __all__ = [
     "Split",
     "Sum",
     "Support",
+    "TemporalSmoothness",
     "TotalVariation",
     "Unimodal",
     "UnitNorm",

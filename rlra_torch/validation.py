@@ -41,7 +41,7 @@ def check_parts(
             raise TypeError(
                 f"the {name} of a Problem must be a {_name(kind)}, got {type(part).__name__}"
             )
-    if isinstance(y, Data) or weights is None:
+    if not isinstance(y, Tensor) or weights is None:
         return
     if weights.dtype != y.dtype or weights.device != y.device:
         raise TypeError(

@@ -8,10 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..data import Data, Terms
-from ..functional.randomized import as_generator
+from ..functional.arguments import whole_number
 from ..iterations import (
     HALS,
     MU,
@@ -24,11 +23,13 @@ from ..iterations import (
 )
 from ..iterations.base import BlockIteration
 from ..losses import Loss, Several
+from ..models import Factors
 from ..problem import Problem
 from ..regularizers import Coupling, Free, NonNegative, Regularizer
-from ..solvers import Solution, solve
+from ..solvers import Progress, Solution, solve
 from ..solvers.solve import Callback
-from .inputs import Array, Back, check_seed, check_values, kind_of, like, observations, to_tensor
+from .coupled_starts import CoupledStart, coupled_start
+from .inputs import Array, Back, check_seed, check_values, kind_of, observations, to_tensor
 from .modes import Modes
 from .names import iteration_named, loss_named
 from .results import Factorization, checks, plain
@@ -97,7 +98,8 @@ def coupled(
     couplings: Sequence[Coupling] = (),
     weights: Sequence[float] | None = None,
     masks: Sequence[Array | None] | None = None,
-    init: Mapping[str, Array] | None = None,
+    init: CoupledStart = None,
+    starts: int = 3,
     max_iter: int = 1000,
     tol: float = 1e-5,
     check_every: int = 10,
@@ -125,7 +127,9 @@ def coupled(
         weights: of the losses, one for each data set: ``1 / s^2`` for noise of standard deviation
             s, ``1 / ||Y||^2`` to give all the same say. None: 1.
         masks: weights of the entries of each data set, or None; 0 or False marks a missing one.
-        init: the factors to start from, by letter. None: random, scaled to the data.
+        init: "random", "svd", or the factors to start from, by letter. None: "svd" for factors of
+            any sign, else "random". Named starts are scaled to the data.
+        starts: how many are tried, the others random: 30 iterations each, then the best goes on.
         max_iter, tol, check_every, seed, callbacks: as in `nmf`.
 
     Returns:
@@ -153,11 +157,14 @@ def coupled(
     step = _iteration(iteration, problem, every)
     step.check(problem)
     seed = check_seed(seed)
-    start = modes.with_selections(_start(problem, modes, seed, init), problem.data)
+    begins = [
+        _begin(problem, modes, seed + k, init if k == 0 else "random")
+        for k in range(1 if isinstance(init, Mapping) else whole_number("starts", starts))
+    ]
     solution = solve(
         step,
         problem,
-        start if init is not None else problem.scaled(start),
+        _best(step, problem, begins, min(max_iter, 30), tol),
         max_iter=max_iter,
         tol=tol,
         check_every=check_every,
@@ -220,7 +227,7 @@ def _problem(
         [reg.to(data.device) for reg in chosen] + [NonNegative()] * modes.selections,
         free=tuple(range(len(modes.letters))),
         couplings=tuple(
-            c.renamed({x: modes.letters.index(x) for x in c.factors}) for c in couplings
+            one.renamed({letter: n for n, letter in enumerate(modes.letters)}) for one in couplings
         ),
     )
 
@@ -251,30 +258,23 @@ def _iteration(iteration: Any, problem: Problem, losses: list[Loss]) -> Iteratio
     return (Extrapolated(step) if all(quadratic) else step).to(device)
 
 
-def _start(
-    problem: Problem, modes: Modes, seed: int, init: Mapping[str, Array] | None
-) -> list[Tensor]:
-    """Random factors, of both signs where they may have them; or those that were given."""
-    data, found = problem.data, []
-    sizes = modes.sizes([part.shape for part in data.several])  # pyright: ignore
-    if init is not None and (not isinstance(init, Mapping) or set(init) != set(modes.letters)):
-        raise ValueError(f"init gives one factor for each of the modes {modes.letters}, by letter")
-    generator = as_generator(seed)
-    for n, letter in enumerate(modes.letters):
-        if init is not None:
-            found.append(like(init[letter], f"the factor of mode {letter!r}", data).clone())
-            continue
-        shape = sizes[letter], modes.columns(letter)
-        draw = torch.randn(shape, generator=generator, dtype=data.dtype, device=generator.device)
-        # Each entry away from 0, which a multiplicative update never leaves.
-        draw = draw.to(data.device)
-        first = problem.regs[n].terms[0]
-        tiny = torch.finfo(data.dtype).tiny
-        signed = bool((first.prox(-draw.abs(), tiny) < 0).any())
-        if not signed or problem.loss_of(n).nonnegative:
-            draw = draw.abs() + 0.1
-        found.append(first.prox(draw, tiny))
-    return found
+def _begin(problem: Problem, modes: Modes, seed: int, init: CoupledStart) -> Factors:
+    start = modes.with_selections(coupled_start(problem, modes, seed, init), problem.data)
+    return start if isinstance(init, Mapping) else problem.scaled(start)
+
+
+def _best(
+    step: Iteration, problem: Problem, begins: list[Factors], count: int, tol: float
+) -> Factors | Progress:
+    """The start that is lowest after a few iterations, where it stands then."""
+    if len(begins) == 1:
+        return begins[0]
+    found: list[Progress] = []
+    for factors in begins:
+        kept: list[Progress] = []
+        solve(step, problem, factors, max_iter=count, tol=tol, callbacks=(kept.append,))
+        found.append(kept[-1])
+    return min(found, key=lambda progress: float(progress.history[-1].objective))
 
 
 def _each(value: Any, name: str, count: int) -> list[Any]:  # noqa: ANN401

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -48,7 +49,7 @@ class Modes:
             if len(set(letters)) < len(letters):
                 raise ValueError(f"data set {i} repeats a letter in {letters!r}; use another one")
         several = isinstance(rank, (list, tuple))
-        ranks = list(rank) if isinstance(rank, (list, tuple)) else [rank] * len(names)
+        ranks: list[Any] = list(rank) if isinstance(rank, (list, tuple)) else [rank] * len(names)
         if len(ranks) != len(names):
             raise ValueError(f"there are {len(ranks)} ranks for {len(names)} data sets")
         for i, one in enumerate(ranks):

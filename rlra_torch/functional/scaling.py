@@ -121,7 +121,10 @@ def coupled_scales(
         >>> [float(t) for t in coupled_scales([(2.0, 4 * one, one, (0,))], torch.zeros(1), [0.0])]
         [4.0]
     """
-    tops, bottoms = (torch.stack([row[k] for row in sums], -1) for k in (1, 2))
+    tops, bottoms = (
+        torch.stack([row[1] for row in sums], -1),
+        torch.stack([row[2] for row in sums], -1),
+    )
     rows = (x.reshape(-1, x.shape[-1]).tolist() for x in (tops, bottoms, penalties))
     shapes, found = [(row[0], row[3]) for row in sums], []
     for top, bottom, values in zip(*rows, strict=True):

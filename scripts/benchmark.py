@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from race import contests
+from race.slices import parafac2
 
 from rlra_torch.datasets import load_image
 from rlra_torch.initialization import random_factors
@@ -338,7 +339,13 @@ def table(title: str, rows: list[Row], note: str = "") -> str:
     return "\n".join(lines) + "\n"
 
 
-TASKS = {"pines": pines, "products": products, "inner": inner, "unrolled": unrolled}
+TASKS = {
+    "pines": pines,
+    "products": products,
+    "inner": inner,
+    "unrolled": unrolled,
+    "parafac2": parafac2,
+}
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,6 +16,22 @@ from .results import Check
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from tensorly.parafac2_tensor import Parafac2Tensor
+
+
+class Screening(NamedTuple):
+    """What several starts reached before the best went on alone.
+
+    Args:
+        best: which one.
+        iterations: how many.
+        objectives: of each start.
+        history: the checks of the best.
+    """
+
+    best: int
+    iterations: int
+    objectives: tuple[float, ...]
+    history: tuple[Check, ...]
 
 
 @dataclass(frozen=True)
@@ -32,9 +48,9 @@ class Parafac2Fit:
         gap: ``||B - P Delta|| / ||B||``, how far the ``B_k`` are from the set.
         relative_error: the error of all slices together.
         history: the checks of the best start, the first one at the start.
-        converged: whether its optimality residual met the tolerance.
+        converged: whether the last optimality residual met the tolerance.
         n_iter: its iterations.
-        objectives: the objective that each start reached.
+        objectives: that of each start, at the end of the best and where the others were left.
         description: what was solved.
 
     Example:
@@ -133,13 +149,20 @@ def squared_norms(x: Tensor, weights: Tensor | None) -> Tensor:
     return squares.sum((0, 1))
 
 
-def of_start(history: Any, best: int | None) -> tuple[Check, ...]:  # noqa: ANN401
+def of_start(history: Sequence[Any], best: int) -> tuple[Check, ...]:
     """The checks of one start of several."""
     return tuple(
-        Check(
-            r.iteration,
-            r.seconds,
-            *(float(np.asarray(v) if best is None else v[best]) for v in (r.objective, r.kkt)),
-        )
-        for r in history
+        Check(r.iteration, r.seconds, float(r.objective[best]), float(r.kkt[best])) for r in history
     )
+
+
+def joined(first: Screening | None, then: tuple[Check, ...]) -> tuple[Check, ...]:
+    """The checks of the first iterations and of those that followed."""
+    if first is None:
+        return then
+    last = first.history[-1]
+    later = (
+        c._replace(iteration=c.iteration + first.iterations, seconds=c.seconds + last.seconds)
+        for c in then[1:]
+    )
+    return (*first.history, *later)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .estimators import (
+        CoupledFactorization,
         Factorization,
         Parafac2Fit,
         Regression,
         compress,
+        coupled,
         cp,
         decompress,
         factorize,
@@ -37,11 +39,13 @@ __version__ = "0.1.0"
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
     "estimators": (
+        "CoupledFactorization",
         "Factorization",
         "Parafac2Fit",
         "Regression",
-        "compress",
+        "coupled",
         "cp",
+        "compress",
         "decompress",
         "factorize",
         "nmf",
@@ -58,6 +62,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "CoupledFactorization",
     "Factorization",
     "Parafac2Fit",
     "Problem",
@@ -65,6 +70,7 @@ __all__ = [
     "Regression",
     "Unrolled",
     "__version__",
+    "coupled",
     "compress",
     "cp",
     "decompress",

@@ -24,6 +24,7 @@ from rlra_torch.iterations import (
     BurgMirrorDescent,
     CoordinateNewton,
     Counted,
+    CoupledADMM,
     Extrapolated,
     Gain,
     Gained,
@@ -336,6 +337,7 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
 } | {
     "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
     "joint mm": (JointMM, ("kl",)),
+    "coupled admm": (CoupledADMM, LEAST_SQUARES),
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
     "extrapolated mu": (lambda: Extrapolated(Alternating(MU())), ("frobenius", "kl")),

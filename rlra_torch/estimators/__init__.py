@@ -1,6 +1,7 @@
 """What users import first: factorizations and regressions in one call."""
 
 from .compression import Compressed, compress, decompress, proco_als
+from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
@@ -10,10 +11,12 @@ from .results import Factorization, Regression
 from .tucker import tucker
 
 __all__ = [
-    "Compressed",
+    "CoupledFactorization",
     "Factorization",
     "Parafac2Fit",
     "Regression",
+    "coupled",
+    "Compressed",
     "compress",
     "cp",
     "decompress",

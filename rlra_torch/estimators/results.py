@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,9 +21,6 @@ from .tensorly import to_tensorly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-_MEASURED = ("converged", "n_iter", "relative_error")
 
 
 class Check(NamedTuple):
@@ -60,6 +57,7 @@ class Factorization:
     n_iter: Any
     relative_error: Any
     description: dict[str, str]
+    measured: ClassVar[tuple[str, ...]] = ("converged", "n_iter", "relative_error")
 
     @property
     def kkt(self) -> Any:  # noqa: ANN401
@@ -170,7 +168,7 @@ class Factorization:
             for k, column in zip(Check._fields, zip(*self.history, strict=True), strict=True)
         }
         meta = {"description": self.description, "torch": isinstance(self.factors[0], Tensor)}
-        arrays |= {name: _array(getattr(self, name)) for name in _MEASURED}
+        arrays |= {name: _array(getattr(self, name)) for name in self.measured}
         with replaced_file(path) as file:
             np.savez(file, meta=np.array(json.dumps(meta)), **arrays, **columns)
 
@@ -202,7 +200,7 @@ class Factorization:
                         for i, s, o, k in zip(*columns, strict=True)
                     ),
                     description=meta["description"],
-                    **{name: plain(file[name]) for name in _MEASURED},
+                    **{name: plain(file[name]) for name in cls.measured},
                 )
         except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is not a saved factorization, or it is damaged") from error

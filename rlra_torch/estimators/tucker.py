@@ -10,7 +10,7 @@ from ..data import given
 from ..functional.arguments import whole_number
 from ..functional.tucker import check_ranks, hosvd
 from ..initialization import random_factors
-from ..iterations import BlockIteration, Iteration
+from ..iterations import HALS, Alternating, BlockIteration, Iteration
 from ..losses import Loss
 from ..models import Factors, Tucker
 from ..regularizers import Free, Regularizer
@@ -49,8 +49,8 @@ def tucker(
         ranks: (r_1, ..., r_d), at most n_i each.
         loss: as in `nmf`.
         iteration: "hooi" (the default for least squares of complete data without ``regs``), or one
-            of those of `nmf`; "hals" (the default elsewhere for least squares) and "als" form the
-            gram of the core, of (r_1 ... r_d)^2 numbers.
+            of those of `nmf`; HALS (the default elsewhere for least squares, five sweeps each) and
+            "als" form the gram of the core, of (r_1 ... r_d)^2 numbers.
         init: "hosvd", "random", or the factors and the core. For nonnegative factors "hosvd" takes
             absolute values.
         regs: one for each factor and one for the core; None: none for "hooi", else nonnegative.
@@ -77,7 +77,9 @@ def tucker(
     complete = weights is None and not bool(y.isnan().any())
     if iteration is None and regs is None and loss.quadratic and complete:
         iteration = "hooi"
-    step = iteration_named(iteration, loss)
+    # Many inner sweeps on one factor pay less than new products with the core.
+    five = iteration is None and loss.quadratic
+    step = Alternating(HALS(), 5) if five else iteration_named(iteration, loss)
     if regs is None and iteration == "hooi":
         regs = [Free() for _ in range(y.ndim + 1)]
 

@@ -8,6 +8,7 @@ from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
+from .coupled_admm import CoupledADMM
 from .direct_fitting import DirectFitting
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
@@ -42,6 +43,7 @@ __all__ = [
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",
+    "CoupledADMM",
     "Counted",
     "DirectFitting",
     "Extrapolated",

@@ -21,8 +21,8 @@ class AcceleratedMU(MU):
     0 is absorbing for MU, and momentum that is added to entries drives them there; momentum that
     multiplies them does not. ``D``, the column norms of ``z`` over those of ``z_before``, keeps it
     out of the scale of columns, along which the objective of a factorization is flat or nearly so:
-    there the momenta of two factors would push each other. Nothing but the gradient of MU is computed, so that an
-    iteration costs what one of MU does. The objective may rise for a while.
+    there the momenta of two factors would push each other. Nothing but the gradient of MU is
+    computed, so that an iteration costs what one of MU does. The objective may rise for a while.
 
     Args:
         floor: as in `MU`.

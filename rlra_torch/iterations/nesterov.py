@@ -41,7 +41,7 @@ class Nesterov(Wrapped):
         >>> from rlra_torch.regularizers import NonNegative
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, -2.0]]), Frobenius())
         >>> it, x = Nesterov(ProjectedGradient()), torch.ones(1, 2)
-        >>> x, memory = it.repeat(x, it.init(x), block, NonNegative(), 30)
+        >>> x, memory = it.repeat(x, it.init(x, NonNegative()), block, NonNegative(), 30)
         >>> x.round(decimals=3)
         tensor([[1., 0.]])
     """
@@ -49,10 +49,10 @@ class Nesterov(Wrapped):
     def __init__(self, iteration: BlockIteration) -> None:
         super().__init__(iteration)
 
-    def init(self, x: Tensor) -> tuple:
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
         """The point before, t, the Lipschitz constant before, and the memory of the iteration."""
         one = x.new_ones((*x.shape[:-2], 1, 1))
-        return x, one, x.new_ones((*x.shape[:-1], 1)), self.iteration.init(x)
+        return x, one, x.new_ones((*x.shape[:-1], 1)), self.iteration.init(x, reg)
 
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer

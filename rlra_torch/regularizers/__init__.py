@@ -2,6 +2,15 @@
 
 from .base import Regularizer, Split
 from .compressed import NonNegativeThrough
+from .couplings import (
+    ColumnsFrom,
+    Coupling,
+    MappedColumns,
+    MappedRows,
+    MappedRowsFromColumns,
+    RowsFrom,
+    Same,
+)
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
@@ -12,11 +21,16 @@ from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
 __all__ = [
     "L1",
     "Box",
+    "ColumnsFrom",
+    "Coupling",
     "ElasticNet",
     "Free",
     "Group",
     "KSparse",
     "LowerBound",
+    "MappedColumns",
+    "MappedRows",
+    "MappedRowsFromColumns",
     "Monotone",
     "NonNegative",
     "NonNegativeThrough",
@@ -25,6 +39,8 @@ __all__ = [
     "Quadratic",
     "Regularizer",
     "Ridge",
+    "RowsFrom",
+    "Same",
     "Simplex",
     "Smooth",
     "Split",

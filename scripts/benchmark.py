@@ -31,6 +31,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from race import contests
+from race.slices import parafac2
 
 from rlra_torch.datasets import load_image
 from rlra_torch.functional.tree import Kept
@@ -399,6 +400,7 @@ TASKS = {
     "tensor-step": tensor_step,
     "inner": inner,
     "unrolled": unrolled,
+    "parafac2": parafac2,
 }
 
 

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from ..data import Dense
 from ..functional.arguments import whole_number
-from ..functional.parafac2 import nearest_orbit, orthonormal_factors
-from ..initialization import random_factors
+from ..functional.parafac2 import nearest_orbit
 from ..iterations import (
     ADMM,
     HALS,
@@ -24,12 +23,14 @@ from ..iterations import (
 from ..losses import Frobenius
 from ..models import Factors, Parafac2
 from ..problem import Problem
-from ..regularizers import Free, NonNegative, Parafac2Set, Regularizer, Sum, TemporalSmoothness
+from ..regularizers import Free, Parafac2Set, Regularizer, Sum, TemporalSmoothness
 from ..solvers import Solution, solve
 from ..solvers.solve import Callback
 from .factorize import iteration_name
-from .inputs import Array, check_regs, check_seed, check_values, kind_of, like
-from .parafac2_fit import Parafac2Fit, of_start, squared_norms
+from .inputs import Array, check_regs, check_seed, check_values, kind_of
+from .parafac2_fit import Parafac2Fit, Screening, joined, squared_norms
+from .parafac2_start import compressed, fitted, repeated, screened, start_of
+from .results import checks
 from .slices import Slices
 
 
@@ -64,7 +65,7 @@ def parafac2(
         evolving: "rows" for slices J_k x I, as TensorLy and matcouply have them.
         init: "random", "svd", a `Parafac2Fit`, a Parafac2Tensor of TensorLy, or (A, D, B) with A
             (I, r), D (K, r) and B a list of (J_k, r).
-        starts: how many random starts are solved at once; the best is returned.
+        starts: how many random starts take the first steps at once; the best then goes on alone.
         regs: regularizers of A, D and B, `Parafac2Set` being added to that of B; None: none. B is
             seen as (K, J, r), with zeros below shorter slices.
         weights: in [0, 1] or booleans like the slices; 0 or False marks a missing entry.
@@ -101,25 +102,28 @@ def parafac2(
             f"the rank is {rank} but a slice evolves over {min(read.lengths)} entries only; take a "
             "rank of at most that, or leave it out"
         )
-    begin = _start(init, read, data, rank, starts, seed)
-    data, begin, basis = _compressed(data, begin, several)
-    batch = () if begin[0].ndim == 2 else (len(begin[0]),)
+    begin = start_of(init, read, rank, starts, seed)
+    data, begin, basis = compressed(data, begin, several)
     step = _iteration(iteration, several, data).to(data.device)
-    problem = Problem(_expanded(data, batch), Parafac2(), Frobenius(), several)
+    problem = Problem(data, Parafac2(), Frobenius(), several)
     step.check(problem)
+    many = repeated(problem, starts)
     if isinstance(init, str):
-        begin = _fitted(problem, begin)
+        begin = fitted(many, begin)
+    first = None
+    if starts > 1:
+        begin, first = screened(step, many, begin, max_iter, tol)
     solution = solve(
         step,
         problem,
         begin,
-        max_iter=max_iter,
+        max_iter=max_iter if first is None else max(max_iter - first.iterations, 1),
         tol=tol,
         check_every=check_every,
         callbacks=callbacks,
     )
     name = iteration_name(getattr(step, "iteration", step))
-    return _described(solution, read, several, basis, name)
+    return _described(solution, first, read, several, basis, name)
 
 
 def _regularizers(regs: Sequence[Regularizer] | None, slices: Slices) -> list[Regularizer]:
@@ -169,108 +173,15 @@ def _iteration(given: Iteration | None, regs: list[Regularizer], data: Dense) ->
     return direct if data.weights is None else Imputed(direct)
 
 
-def _start(
-    init: Any,  # noqa: ANN401
-    slices: Slices,
-    data: Dense,
-    rank: int,
-    starts: int,
-    seed: int,
-) -> Factors:
-    (rows, length, count), batch = data.shape, () if starts == 1 else (starts,)
-    inside = slices.inside.to(data.dtype)
-    if isinstance(init, str) and init == "random":
-        shapes = [(*batch, rows, rank), (*batch, count, rank), (*batch, count, length, rank)]
-        a, d, b = random_factors(shapes, data.y, seed)
-        return a, d, b * inside
-    if starts > 1:
-        raise ValueError("several starts are random ones; leave init='random', or set starts=1")
-    if isinstance(init, str) and init == "svd":
-        side = data.y.mT.flatten(1)
-        a = torch.linalg.svd(side, full_matrices=False)[0][:, :rank]
-        if a.shape[1] < rank:
-            raise ValueError(f"init='svd' needs a rank of at most {a.shape[1]}, got {rank}")
-        d, eye = data.y.new_ones(count, rank), torch.eye(length, rank).to(data.y)
-        return a.contiguous(), d, eye.expand(count, -1, -1).contiguous()
-    if isinstance(init, str):
-        raise ValueError(f"init is 'random', 'svd' or factors, got {init!r}")
-    return _given(init, slices, rank)
-
-
-def _fitted(problem: Problem, start: Factors) -> Factors:
-    """A start that is feasible and scaled to the data; B from the data unless it has a sign."""
-    a, d, b = start
-    if not isinstance(problem.regs[2].terms[0], NonNegative):
-        data = problem.data
-        assert isinstance(data, Dense)
-        y = data.y if data.weights is None else data.weights * data.y
-        # The rows that come first are those of the shortest slice too.
-        delta = b[..., 0, : b.shape[-1], :]
-        p = orthonormal_factors(problem.model.adjoint(start, 2, y), delta)
-        b = p @ delta.unsqueeze(-3)
-    tiny = torch.finfo(b.dtype).tiny
-    found = [reg.terms[0].prox(x, tiny) for reg, x in zip(problem.regs, (a, d, b), strict=True)]
-    return problem.scaled(tuple(found))
-
-
-def _given(init: Any, slices: Slices, rank: int) -> Factors:  # noqa: ANN401
-    """Factors from a fit, from TensorLy, or as they are."""
-    if isinstance(init, Parafac2Fit):
-        a, d, b = init.A, init.D, init.B
-    elif hasattr(init, "projections"):
-        d, common, a = init.factors
-        d, b = d * init.weights, [p @ common for p in init.projections]
-    elif isinstance(init, (list, tuple)) and len(init) == 3:
-        a, d, b = init
-    else:
-        raise TypeError(f"init is 'random', 'svd' or (A, D, B), got {kind_of(init)}")
-    y = slices.y
-    a, d = like(a, "A of the start", y).clone(), like(d, "D of the start", y).clone()
-    listed = [like(x, f"B of slice {k}", y) for k, x in enumerate(b)]
-    wanted = [tuple((n, rank)) for n in slices.lengths]
-    shapes = [tuple(a.shape), tuple(d.shape), *(tuple(x.shape) for x in listed)]
-    if shapes != [(y.shape[0], rank), (y.shape[2], rank), *wanted]:
-        raise ValueError(
-            f"the start must have A {(y.shape[0], rank)}, D {(y.shape[2], rank)} and a B of "
-            f"J_k x {rank} for each slice, got {shapes}"
-        )
-    longest = y.shape[1]
-    padded = [torch.nn.functional.pad(x, (0, 0, 0, longest - len(x))) for x in listed]
-    return a, d, torch.stack(padded)
-
-
-def _compressed(
-    data: Dense, start: Factors, regs: list[Regularizer]
-) -> tuple[Dense, Factors, Tensor | None]:
-    """Slices in the coordinates of their own columns where these are fewer than the entries."""
-    rows, length, rank = data.shape[0], data.shape[1], start[0].shape[-1]
-    width = max(rows, rank)
-    if not isinstance(regs[2], Parafac2Set) or data.weights is not None or length <= width:
-        return data, start, None
-    basis, root = torch.linalg.qr(data.y.movedim(-1, 0).mT)
-    if rows < rank:
-        return data, start, None
-    b = nearest_orbit(basis.mT @ start[2]).x
-    return Dense(root.permute(2, 0, 1).contiguous().mT), (*start[:2], b), basis
-
-
-def _expanded(data: Dense, batch: tuple[int, ...]) -> Dense:
-    weights = None if data.weights is None else data.weights.expand(*batch, *data.shape)
-    return Dense(data.y.expand(*batch, *data.shape), weights)
-
-
 def _described(
     solution: Solution,
+    first: Screening | None,
     slices: Slices,
     regs: list[Regularizer],
     basis: Tensor | None,
     name: str,
 ) -> Parafac2Fit:
-    objectives = solution.objective.reshape(-1)
-    several = solution.objective.ndim > 0
-    best = int(torch.where(objectives.isfinite(), objectives, torch.inf).argmin())
-    factors = tuple(x[best] if several else x for x in solution.factors)
-    a, d, b = factors
+    a, d, b = solution.factors
     b = b if basis is None else basis @ b
     if all(reg.degree == 0 and not any(term.degree for term in reg.terms) for reg in regs):
         a, d, b = _normalized(a, d, b, signs=all(type(reg) is Free for reg in regs[:2]))
@@ -287,12 +198,20 @@ def _described(
         slice_errors=slices.back((residual / energy).sqrt()),
         gap=float(gap),
         relative_error=float((residual.sum() / energy.sum()).sqrt()),
-        history=of_start(solution.history, best if several else None),
-        converged=bool(solution.converged.reshape(-1)[best]),
-        n_iter=int(solution.n_iter.reshape(-1)[best]),
-        objectives=tuple(objectives.tolist()),
+        history=joined(first, checks(solution.history)),
+        converged=bool(solution.converged),
+        n_iter=int(solution.n_iter) + (0 if first is None else first.iterations),
+        objectives=_objectives(solution, first),
         description={"rank": str(a.shape[-1]), "iteration": name},
     )
+
+
+def _objectives(solution: Solution, first: Screening | None) -> tuple[float, ...]:
+    """That of each start; only the best one has gone on to the end."""
+    end = float(solution.objective)
+    if first is None:
+        return (end,)
+    return tuple(end if n == first.best else x for n, x in enumerate(first.objectives))
 
 
 def _normalized(a: Tensor, d: Tensor, b: Tensor, signs: bool) -> Factors:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,30 +18,47 @@ if TYPE_CHECKING:
     from tensorly.parafac2_tensor import Parafac2Tensor
 
 
+class Screening(NamedTuple):
+    """What several starts reached before the best went on alone.
+
+    Args:
+        best: which one.
+        iterations: how many.
+        objectives: of each start.
+        history: the checks of the best.
+    """
+
+    best: int
+    iterations: int
+    objectives: tuple[float, ...]
+    history: tuple[Check, ...]
+
+
 @dataclass(frozen=True)
 class Parafac2Fit:
     """The factors of ``X_k = A D_k B_k^T``, ``B_k = P_k Delta``, and how honest they are.
 
-    Args:
-        A: (I, r).
-        D: (K, r), row k is the diagonal of ``D_k``.
-        B: K matrices (J_k, r), the ones that meet the constraints on them.
-        P: K matrices (J_k, r) with orthonormal columns.
-        delta: (r, r); ``P_k Delta`` is the point of the PARAFAC2 set nearest to the ``B_k``.
-        slice_errors: (K,) ``||X_k - A D_k B_k^T|| / ||X_k||`` over observed entries.
-        gap: ``||B - P Delta|| / ||B||``, how far the ``B_k`` are from the set.
-        relative_error: the error of all slices together.
-        history: the checks of the best start, the first one at the start.
-        converged: whether its optimality residual met the tolerance.
-        n_iter: its iterations.
-        objectives: the objective that each start reached.
-        description: what was solved.
+        Args:
+            A: (I, r).
+            D: (K, r), row k is the diagonal of ``D_k``.
+            B: K matrices (J_k, r), the ones that meet the constraints on them.
+            P: K matrices (J_k, r) with orthonormal columns.
+            delta: (r, r); ``P_k Delta`` is the point of the PARAFAC2 set nearest to the ``B_k``.
+            slice_errors: (K,) ``||X_k - A D_k B_k^T|| / ||X_k||`` over observed entries.
+            gap: ``||B - P Delta|| / ||B||``, how far the ``B_k`` are from the set.
+            relative_error: the error of all slices together.
+            history: the checks of the best start, the first one at the start.
+            converged: whether the last optimality residual met the tolerance.
+            n_iter: its iterations.
+            objectives: that of each start, at the end of the best and where the others were left.
+            description: what was solved.
 
-    Example:
-        >>> from rlra_torch import parafac2
-        >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
-        >>> [b.shape for b in fit.B]
-        [(3, 1), (5, 1)]
+        Example:
+            >>> import numpy as np
+    >>> from rlra_torch import parafac2
+            >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
+            >>> [b.shape for b in fit.B]
+            [(3, 1), (5, 1)]
     """
 
     A: Any
@@ -81,31 +98,38 @@ class Parafac2Fit:
     def to_tensorly(self) -> Parafac2Tensor:
         """As TensorLy has it: slices J_k x I, ``P_k B diag(a_k) C^T``, so A there is D here.
 
-        The ``B_k`` are those of the set, which a fit with constraints on them meets up to `gap`.
+                The ``B_k`` are those of the set, which a fit with constraints on them meets up to `gap`.
 
-        Raises:
-            ImportError: TensorLy is not installed.
+                Raises:
+                    ImportError: TensorLy is not installed.
 
-        Example:
-            >>> from rlra_torch import parafac2
-            >>> parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1).to_tensorly().shape
-            ((3, 4), (5, 4))
+                Example:
+                    >>> import numpy as np
+        >>> from rlra_torch import parafac2
+                    >>> parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1).to_tensorly().shape
+                    ((3, 4), (5, 4))
         """
         try:
+            from tensorly import get_backend
             from tensorly.parafac2_tensor import Parafac2Tensor
         except ImportError as error:
             raise ImportError("to_tensorly needs TensorLy: pip install tensorly") from error
-        ones = self.D[0] * 0 + 1
-        return Parafac2Tensor((ones, [self.D, self.delta, self.A], list(self.P)))
+        numpy = get_backend() != "pytorch" and isinstance(self.A, Tensor)
+        common, p = (
+            [x.numpy(force=True) if numpy else x for x in part]
+            for part in ((self.D, self.delta, self.A), self.P)
+        )
+        return Parafac2Tensor((common[0][0] * 0 + 1, common, p))
 
     def summary(self) -> str:
         """A few lines that fit a terminal of 80 columns.
 
-        Example:
-            >>> from rlra_torch import parafac2
-            >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
-            >>> print(fit.summary().splitlines()[0])
-            PARAFAC2 of rank 1, DirectFitting
+                Example:
+                    >>> import numpy as np
+        >>> from rlra_torch import parafac2
+                    >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
+                    >>> print(fit.summary().splitlines()[0])
+                    PARAFAC2 of rank 1, DirectFitting
         """
         lengths = sorted({len(b) for b in self.B})
         span = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
@@ -133,13 +157,20 @@ def squared_norms(x: Tensor, weights: Tensor | None) -> Tensor:
     return squares.sum((0, 1))
 
 
-def of_start(history: Any, best: int | None) -> tuple[Check, ...]:  # noqa: ANN401
+def of_start(history: Sequence[Any], best: int) -> tuple[Check, ...]:
     """The checks of one start of several."""
     return tuple(
-        Check(
-            r.iteration,
-            r.seconds,
-            *(float(np.asarray(v) if best is None else v[best]) for v in (r.objective, r.kkt)),
-        )
-        for r in history
+        Check(r.iteration, r.seconds, float(r.objective[best]), float(r.kkt[best])) for r in history
     )
+
+
+def joined(first: Screening | None, then: tuple[Check, ...]) -> tuple[Check, ...]:
+    """The checks of the first iterations and of those that followed."""
+    if first is None:
+        return then
+    last = first.history[-1]
+    later = (
+        c._replace(iteration=c.iteration + first.iterations, seconds=c.seconds + last.seconds)
+        for c in then[1:]
+    )
+    return (*first.history, *later)

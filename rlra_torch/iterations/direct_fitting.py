@@ -98,14 +98,13 @@ class DirectFitting(Iteration):
         a, d, delta = old.pairing
         target = problem.model.adjoint((a, d, state.factors[2]), 2, _dense(problem).y)
         p = orthonormal_factors(target, delta)
-        compressed = slices @ p
-        small = self._compressed(compressed, problem)
-        inner = self.sweep(State(old.pairing, old.inner), small)
+        small = self._compressed(slices @ p, problem)
+        inner, value = self._swept(State(old.pairing, old.inner), small)
         a, d, delta = inner.factors
-        value = self._value(small, inner.factors, compressed, slices)
+        energy = sum_each(slices.square(), value.ndim, torch.float64)
+        value = value + 0.5 * energy
         # Where the momentum led uphill the last factors stay and it starts anew from them.
-        noise = 4 * torch.finfo(slices.dtype).eps * sum_each(slices.square(), value.ndim).double()
-        rose = (value > old.value + noise) & (old.age > 0)
+        rose = (value > old.value + 4 * torch.finfo(a.dtype).eps * energy) & (old.age > 0)
         new = (a, d, delta, p @ delta.unsqueeze(-3))
         before = (*state.factors[:2], old.delta, state.factors[2])
         a, d, delta, b = (
@@ -146,14 +145,20 @@ class DirectFitting(Iteration):
         regs, y = (*problem.regs[:2], Free()), y.transpose(-3, -2).contiguous()
         return Problem(y, self.small, problem.loss, regs, free=problem.order)
 
-    def _value(
-        self, small: Problem, factors: Factors, compressed: Tensor, slices: Tensor
-    ) -> Tensor:
-        """The objective: that of the small problem, and what the ``P_k`` leave out."""
-        lead = len(small.batch_shape)
-        left = sum_each(slices.square(), lead, torch.float64)
-        left = left - sum_each(compressed.square(), lead, torch.float64)
-        return small.objective(factors).double() + 0.5 * left
+    def _swept(self, state: State, small: Problem) -> tuple[State, Tensor]:
+        """One sweep over A, D and Delta, and the objective up to half the energy of the data.
+
+        What the ``P_k`` leave out of the data is missing in the small problem as it is in its
+        energy, so that the value of the last block holds for the data itself.
+        """
+        swept, lead, block, last = small.sweep(), len(small.batch_shape), None, 0
+        for last in small.order:
+            state, block = self.sweep.update(state, swept, last)
+        assert block is not None
+        value = block.value(small.pack(last, state.factors), lead)
+        for n in small.order:
+            value = value + sum_each(small.regs[n](state.factors[n]), lead)
+        return state, value
 
     def _beyond(self, new: Factors, before: Factors, age: Tensor, problem: Problem) -> Factors:
         if not self.momentum:

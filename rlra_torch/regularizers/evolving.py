@@ -31,7 +31,7 @@ class Parafac2Set(Regularizer):
 
     Example:
         >>> turns = torch.stack((torch.eye(2), torch.eye(2).flip(0)))
-        >>> Parafac2Set().prox(turns, 1.0).round(decimals=6)
+        >>> Parafac2Set().prox(turns, 1.0).round(decimals=6) + 0.0
         tensor([[[1., 0.],
                  [0., 1.]],
         <BLANKLINE>
@@ -110,6 +110,6 @@ class TemporalSmoothness(Regularizer):
 
 def _weights(step: Tensor | float, x: Tensor) -> Tensor | None:
     """The weights of the K distances, (..., K or 1, 1, 1)."""
-    if not isinstance(step, Tensor) or step.ndim < 3:
-        return None
-    return (1 / step)[..., :1, :1]
+    if isinstance(step, Tensor) and step.ndim >= 3:
+        return (1 / step)[..., :1, :1]
+    return None

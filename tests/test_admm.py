@@ -35,6 +35,7 @@ from rlra_torch.regularizers import (
     Free,
     Group,
     NonNegative,
+    Orthonormal,
     Regularizer,
     Ridge,
     Simplex,
@@ -288,6 +289,16 @@ def test_nonnegative_cp_reaches_the_reference():
     assert bool(fit.converged)
     assert abs(float(problem.relative_error(fit.factors)) - 0.0990142) < 1e-6
     assert all((x >= 0).all() for x in fit.factors)
+
+
+def test_orthonormal_columns_end_at_the_singular_vectors(generator):
+    y = normal(generator, 12, 9)
+    problem = Problem(y, NMF(), Frobenius(), (Orthonormal(), Free()))
+    start = (normal(generator, 12, 3), normal(generator, 9, 3))
+    fit = solve(Alternating(ADMM(), inner=5), problem, start, tol=1e-9, max_iter=3000)
+    w = fit.factors[0]
+    close(w.mT @ w, torch.eye(3, dtype=y.dtype))
+    close(fit.objective, torch.linalg.svdvals(y)[3:].square().sum() / 2, 1e-8)
 
 
 def test_residuals_of_sums_are_those_of_a_solution(generator):

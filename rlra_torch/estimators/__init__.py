@@ -1,5 +1,6 @@
 """What users import first: factorizations and regressions in one call."""
 
+from .complete import complete_dictionary_learning
 from .factorize import cp, factorize, nmf
 from .names import iteration_named, loss_named
 from .regression import nnkl, nnls
@@ -8,6 +9,7 @@ from .results import Factorization, Regression
 __all__ = [
     "Factorization",
     "Regression",
+    "complete_dictionary_learning",
     "cp",
     "factorize",
     "iteration_named",

@@ -185,7 +185,7 @@ class DivergenceBlock(Block):
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         positive, negative = self.loss.split(self.predict(x), self.y)
         if self.positive is not None:
-            return self.positive.expand_as(x), self.adjoint(negative)
+            return self.positive, self.adjoint(negative)
         return self.adjoint(positive), self.adjoint(negative)
 
     def value(self, x: Tensor, lead: int = 0) -> Tensor:

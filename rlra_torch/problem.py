@@ -26,6 +26,7 @@ from .validation import (
     check_real,
     check_regularizers,
     check_signs,
+    check_some,
     check_weights,
 )
 
@@ -239,11 +240,14 @@ class Problem:
             ValueError: shapes or values that do not fit.
         """
         check_real("the data", self.data.dtype)
+        check_some("the data", self.data.shape)
         check_factors(factors, self.data.dtype, self.data.device)
         for observed, weights in self.data.stored():
             check_weights(weights)
             check_finite("the data", observed)
             check_domain(self.loss, observed)
+        if not bool((self.data.means(self.model)[1] > 0).any()):
+            raise ValueError("no entry is observed: all weights are zero or all data is NaN")
         self.model.check(factors, self.data.shape)
         check_regularizers(self.regs, self.data.dtype, self.data.device)
         for n in self.order:

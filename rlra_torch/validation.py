@@ -73,6 +73,7 @@ def check_factors(factors: Factors, dtype: torch.dtype, device: torch.device) ->
                 f"{name} is {x.dtype} on {x.device} but the data is {dtype} on {device}; "
                 "convert one"
             )
+        check_some(name, x.shape)
         check_finite(name, x)
 
 
@@ -87,30 +88,36 @@ def check_real(name: str, dtype: torch.dtype) -> None:
 
 
 def check_finite(name: str, x: Tensor) -> None:
-    """Check that a tensor is real, not empty, and finite.
+    """Check that a tensor is real and finite.
 
     Raises:
         TypeError: it is not real floating point.
-        ValueError: it is empty, or has values that are not finite.
+        ValueError: it has values that are not finite.
     """
     check_real(name, x.dtype)
-    if x.numel() == 0:
-        raise ValueError(f"{name} is empty: shape {tuple(x.shape)}")
     if not bool(x.isfinite().all()):
         bad = int((~x.isfinite()).sum())
         raise ValueError(f"{name} has {bad} NaN or infinite entries of {x.numel()}")
+
+
+def check_some(name: str, shape: torch.Size) -> None:
+    """Check that there is something.
+
+    Raises:
+        ValueError: a dimension is 0.
+    """
+    if 0 in shape:
+        raise ValueError(f"{name} is empty: shape {tuple(shape)}")
 
 
 def check_weights(weights: Tensor | None) -> None:
     """Check that weights can weigh.
 
     Raises:
-        ValueError: a weight that is negative or not finite, or none that is positive.
+        ValueError: a weight that is negative or not finite.
     """
     if weights is not None and not bool(((weights >= 0) & weights.isfinite()).all()):
         raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
-    if weights is not None and not bool((weights > 0).any()):
-        raise ValueError("no entry is observed: all weights are zero")
 
 
 def check_regularizers(

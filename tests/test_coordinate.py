@@ -30,7 +30,7 @@ from rlra_torch.iterations import (
 )
 from rlra_torch.iterations.coordinate import SAFE, Column
 from rlra_torch.kernels import columns
-from rlra_torch.losses import Frobenius, KullbackLeibler
+from rlra_torch.losses import BetaDivergence, Frobenius, KullbackLeibler
 from rlra_torch.models import CP, NMF
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import Box, ElasticNet, NonNegative, Simplex
@@ -295,6 +295,21 @@ def test_accelerated_mu_needs_half_the_iterations(loss, generator):
     first = run(Alternating(MU()), problem, start, 1)[-1]
     for x, expected in zip(fast[1], first, strict=True):
         close(x, expected)
+
+
+@pytest.mark.parametrize("beta", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize("penalty", [(0.1, 0.1), (0.5, 0.02)])
+def test_momentum_does_not_run_away_where_penalties_fix_the_scale(beta, penalty, generator):
+    w, h = uniform(generator, 4, 12, 3), uniform(generator, 4, 9, 3)
+    y = w @ h.mT + 0.1 * uniform(generator, 4, 12, 9)
+    loss = KullbackLeibler() if beta == 1 else BetaDivergence(beta)
+    problem = Problem(y, NMF(), loss, [NonNegative(*penalty)] * 2)
+    start = problem.scaled(tuple(uniform(generator, *x.shape, low=0.1) for x in (w, h)))
+    slow, fast = (
+        problem.objective(run(Alternating(make()), problem, start, 300)[-1])
+        for make in (MU, AcceleratedMU)
+    )
+    assert (fast <= slow + 0.05 * slow.abs()).all()
 
 
 def test_accelerated_mu_makes_no_more_predictions_than_mu(generator, monkeypatch):

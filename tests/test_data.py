@@ -89,9 +89,18 @@ def sparse_weighted_chunks(generator):
     return Chunks(pairs, y.shape, y.dtype, y.device), y, weights
 
 
+def mixed_chunks(generator):
+    """Chunks of which one has weights, one has none, and of one nothing is observed."""
+    y, weights = counts(generator), some_weights(generator)
+    weights[4:7], weights[7:] = 1, 0
+    chunks = [(y[:4], weights[:4]), y[4:7], (y[7:], weights[7:])]
+    return Chunks(chunks, y.shape, y.dtype, y.device), y, weights
+
+
 KINDS = [
     chunks,
     sparse_weighted_chunks,
+    mixed_chunks,
     whole,
     explicit_zeros,
     weighted,

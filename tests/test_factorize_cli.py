@@ -116,7 +116,9 @@ class TestFiles:
         expected = run(data="y.npz", out="npz")
         scipy.io.mmwrite("y.mtx", scipy.sparse.csr_matrix(Y))
         scipy.sparse.save_npz("coo.npz", scipy.sparse.coo_matrix(Y))
-        for name in ("y.mtx", "coo.npz"):
+        np.savez("dense.npz", Y)
+        np.savetxt("y.csv", Y, delimiter=",")
+        for name in ("y.mtx", "coo.npz", "dense.npz", "y.csv"):
             nearly(run(data=name, out=name[:3], dtype="float64"), expected)
 
     def test_hdf5(self):
@@ -178,9 +180,9 @@ class TestFolder:
             ({"chunk_rows": 5, "init": "nndsvda"}, "use random"),
             ({"variable": "x"}, "leave variable out"),
             ({"weights": "small.npy"}, "weights have shape (2, 2)"),
-            ({"data": "line.npy"}, "must hold a matrix"),
+            ({"data": "line.npy"}, "needs a matrix of real numbers"),
             ({"data": "negative.npy"}, "negative"),
-            ({"data": "dense.npz"}, "save_npz"),
+            ({"data": "two.npz"}, "2 2-D variables"),
             ({"data": "broken.npy"}, "broken.npy"),
         ],
     )
@@ -188,7 +190,7 @@ class TestFolder:
         np.save("small.npy", np.ones((2, 2)))
         np.save("line.npy", np.ones(3))
         np.save("negative.npy", -Y)
-        np.savez("dense.npz", Y)
+        np.savez("two.npz", a=Y, b=Y)
         Path("broken.npy").write_bytes(b"nothing")
         assert cli.main(arguments(**change)) == 2
         err = capsys.readouterr().err

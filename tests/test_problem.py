@@ -241,14 +241,19 @@ def test_observed(generator):
         (torch.ones(3), "weights have shape"),
         (torch.tensor([1.0, -1.0]), "finite and nonnegative"),
         (torch.tensor([1.0, torch.inf]), "finite and nonnegative"),
-        (torch.zeros(2), "no entry is observed"),
     ],
 )
 def test_observed_refuses(weights, message):
     with pytest.raises(ValueError, match=message):
         observed(torch.ones(2), weights)
+
+
+def test_a_problem_needs_an_observed_entry(generator):
+    factors = tuple(uniform(generator, n, 2) for n in (3, 4))
+    y = uniform(generator, 3, 4)
+    problem = Problem(y, NMF(), Frobenius(), [NonNegative()] * 2, torch.zeros_like(y))
     with pytest.raises(ValueError, match="no entry is observed"):
-        observed(torch.full((2,), torch.nan))
+        problem.validate(factors)
 
 
 # --- The best common scale ---------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_prints_a_table_and_writes_files(capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert err == "" and max(len(line) for line in lines) <= 80
-    assert lines[0] == "24 x 20, KullbackLeibler(beta=1), MU; 2 folds, 2 starts"
+    assert lines[0] == "24 x 20, KullbackLeibler(beta=1), AcceleratedMU; 2 folds, 2 starts"
     assert lines[-3:] == [str(Path("out") / name) for name in FILES]
     names = [f"rank_{rank:03d}.npz" for rank in (1, 2, 3)]
     assert sorted(os.listdir("out")) == [*names, *FILES]

@@ -145,7 +145,6 @@ def build_sweeps(rank, dtype):
     fused_sweeps(x, torch.eye(rank, dtype=dtype).expand(1000, rank, rank), x, 0.0, 1.0, 2)
 
 
-@pytest.mark.xfail(reason="some sizes of tiles of the dense kernels still spill", strict=False)
 @pytest.mark.parametrize(
     ("rank", "data", "beta", "weighted"),
     [(20, F32, 1.0, False), (64, BF16, 1.0, False), (16, F64, 1.5, True)],
@@ -170,7 +169,6 @@ def test_sweeps_build_without_spills(bench, rank, dtype):
     assert len(bench.kernels) == 2 and bench.spills() == []
 
 
-@pytest.mark.xfail(reason="some sizes of tiles of the dense kernels still spill", strict=False)
 @pytest.mark.slow
 @pytest.mark.parametrize("rank", [16, 32, 64, 128])
 @pytest.mark.parametrize("data", [F32, BF16, F64])

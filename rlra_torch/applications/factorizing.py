@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..data import Data
-from ..datasets.stores import open_matrix
+from ..datasets.matrices import open_matrix
 from ..estimators import nmf
 from ..estimators.results import Factorization
 from ..solvers import Checkpoint, Progress, load_checkpoint

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..data import Chunks, Data, Dense, Sparse
-from ..datasets.stores import Matrix
+from ..datasets.matrices import Matrix
 from ..estimators.inputs import observations
 from ..kernels.sampled import from_scipy
 from .processes import Team

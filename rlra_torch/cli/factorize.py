@@ -46,9 +46,9 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
         "--data",
         required=True,
         metavar="FILE",
-        help="a matrix: .npy, .npz of scipy.sparse, .mtx, .zarr, .h5 or .hdf5; NaN is missing",
+        help="a matrix: .npy, .npz, .csv, .tsv, .mat, .mtx, .zarr or .h5; NaN is missing",
     )
-    group.add_argument("--variable", metavar="NAME", help="which array of a zarr or HDF5 file")
+    group.add_argument("--variable", metavar="NAME", help="the array of a file that holds several")
     group.add_argument(
         "--weights",
         metavar="FILE",
@@ -86,8 +86,8 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--method",
         metavar="NAME",
-        help="hals, mu, joint, msom, fista, pg, active_set, als, burg or newton "
-        "(default: hals for frobenius, mu for other losses)",
+        help="hals, amu, mu, joint, sn, msom, fista, pg, active_set, als, burg or newton "
+        "(default: hals for frobenius, amu for other losses)",
     )
     group.add_argument(
         "--init",

@@ -42,9 +42,9 @@ def add_rank(commands: Any) -> None:  # noqa: ANN401
         "--data",
         required=True,
         metavar="FILE",
-        help="a matrix: .npy, .npz, .csv, .tsv, .mtx or .mat; NaN and empty cells are missing",
+        help="a matrix: .npy, .npz, .csv, .tsv, .mat, .mtx, .zarr or .h5; NaN is missing",
     )
-    data.add_argument("--variable", metavar="NAME", help="which variable of a .mat or .npz file")
+    data.add_argument("--variable", metavar="NAME", help="the array of a file that holds several")
     data.add_argument(
         "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
     )

@@ -62,9 +62,11 @@ class RowBlocks(Data):
             assert isinstance(block, QuadraticBlock)
             grams.append(block.gram)
             crosses.append(block.cross)
-        # Without weights all rows share one gram.
-        shared = n == 0 and grams[0].ndim == crosses[0].ndim
-        gram = model.gram(factors, 0) if shared else self.together(n, grams)
+        if all(gram.ndim == cross.ndim for gram, cross in zip(grams, crosses, strict=True)):
+            # Without weights all rows share one gram.
+            gram = model.gram(factors, 0) if n == 0 else self.added(grams)
+        else:
+            gram = self.together(n, [_by_row(*pair) for pair in zip(grams, crosses, strict=True)])
         return QuadraticBlock(gram, self.together(n, crosses), loss)
 
     def positive(self, model: Model, factors: Factors, n: int) -> Tensor:
@@ -89,7 +91,8 @@ class RowBlocks(Data):
             for y, _ in self.each():
                 mean, weight = y.means(model)
                 entries = y.shape[-2] * y.shape[-1]
-                found.append(torch.stack((mean * weight, weight)) * entries)
+                mass = torch.where(weight > 0, mean * weight, 0)
+                found.append(torch.stack((mass, weight)) * entries)
             return found
 
         mass, weight = self._once("means", weighed)
@@ -131,6 +134,13 @@ class RowBlocks(Data):
         if name not in known:
             known[name] = self.added(find())
         return known[name]
+
+
+def _by_row(gram: Tensor, cross: Tensor) -> Tensor:
+    """The gram of each row, also where all share one."""
+    if gram.ndim > cross.ndim:
+        return gram
+    return gram.unsqueeze(-3).expand(*cross.shape[:-1], *gram.shape[-2:])
 
 
 @dataclass(frozen=True)

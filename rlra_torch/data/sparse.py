@@ -306,7 +306,7 @@ class SparseBlock(DivergenceBlock):
     def split(self, x: Tensor) -> tuple[Tensor, Tensor]:
         pulled = self._negative(x)
         if self.positive is not None:
-            return self.positive.expand_as(x), pulled
+            return self.positive, pulled
         positive, _ = self.loss.split(self.predict(x), self.y)
         if self.zeros is None:
             return self.adjoint(positive), pulled

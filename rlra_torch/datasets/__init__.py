@@ -4,9 +4,8 @@ from rlra_torch.datasets.cache import ARCHIVES, Archive, archive_path, data_fold
 from rlra_torch.datasets.counts import Counts, load_counts
 from rlra_torch.datasets.hyperspectral import HyperspectralImage, load_image
 from rlra_torch.datasets.libraries import Faces, SpectralLibrary, load_orl, load_usgs
-from rlra_torch.datasets.matrices import load_matrix
+from rlra_torch.datasets.matrices import load_matrix, open_matrix
 from rlra_torch.datasets.notes import Spectrogram, note_spectrogram
-from rlra_torch.datasets.stores import open_matrix
 from rlra_torch.datasets.synthetic import LowRank, Mixture, low_rank_nonnegative, mixture
 from rlra_torch.datasets.tensors import Kinetic, load_kinetic
 from rlra_torch.datasets.topics import Topics, topics
@@ -33,7 +32,7 @@ __all__ = [
     "load_usgs",
     "low_rank_nonnegative",
     "mixture",
-    "open_matrix",
     "note_spectrogram",
+    "open_matrix",
     "topics",
 ]

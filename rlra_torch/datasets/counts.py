@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.io
 import scipy.sparse
 import torch
 from torch import Tensor
 
 from rlra_torch.datasets.cache import data_folder
+from rlra_torch.datasets.matrices import load_matrix
 
 
 class Counts(NamedTuple):
@@ -64,11 +65,11 @@ def load_counts(source: str | os.PathLike[str], dtype: torch.dtype = torch.float
     if not path.is_file():
         command = "; build it with: python scripts/fetch_data.py debian"
         raise FileNotFoundError(f"no file '{path}'{command if source == 'debian' else ''}")
-    try:
-        matrix, rows, columns = _npz(path) if path.suffix == ".npz" else (_mtx(path), (), ())
-    except (ValueError, KeyError, OSError, EOFError) as error:
-        raise ValueError(f"'{path}' is not a sparse matrix, or it is damaged ({error})") from error
-    counts = _checked(matrix, path, dtype)
+    matrix = load_matrix(path)
+    if not scipy.sparse.issparse(matrix):
+        raise ValueError(f"'{path}' holds no sparse matrix")
+    rows, columns = _names(path) if path.suffix == ".npz" else ((), ())
+    counts = _checked(scipy.sparse.csr_array(matrix), path, dtype)
     for what, names, size in zip(("rows", "columns"), (rows, columns), counts.shape, strict=True):
         if names and len(names) != size:
             raise ValueError(f"'{path}' has {size} {what} but {len(names)} names for them")
@@ -80,24 +81,14 @@ def debian_path() -> Path:
     return data_folder() / "debian.npz"
 
 
-def _npz(path: Path) -> tuple[scipy.sparse.csr_array, tuple[str, ...], tuple[str, ...]]:
-    matrix = scipy.sparse.csr_array(scipy.sparse.load_npz(path))
+def _names(path: Path) -> Iterator[tuple[str, ...]]:
+    """The arrays of names beside a matrix."""
     with np.load(path, allow_pickle=False) as arrays:
-        names = (arrays[key].tolist() if key in arrays else () for key in ("rows", "columns"))
-        rows, columns = (tuple(str(name) for name in several) for several in names)
-    return matrix, rows, columns
-
-
-def _mtx(path: Path) -> scipy.sparse.csr_array:
-    return scipy.sparse.csr_array(scipy.io.mmread(path))
+        for key in ("rows", "columns"):
+            yield tuple(str(name) for name in arrays[key].tolist()) if key in arrays else ()
 
 
 def _checked(matrix: scipy.sparse.csr_array, path: Path, dtype: torch.dtype) -> Tensor:
-    shape = tuple(matrix.shape or ())
-    if len(shape) != 2 or 0 in shape:
-        raise ValueError(f"'{path}' has shape {shape}, but counts are a table, not empty")
-    if matrix.dtype.kind not in "buif":
-        raise ValueError(f"'{path}' holds {matrix.dtype}, but counts are real numbers")
     matrix.sum_duplicates()
     values = matrix.data.astype(np.float64)
     wrong = int((~(np.isfinite(values) & (values >= 0))).sum())
@@ -107,6 +98,6 @@ def _checked(matrix: scipy.sparse.csr_array, path: Path, dtype: torch.dtype) -> 
         torch.from_numpy(matrix.indptr.astype(np.int64)),
         torch.from_numpy(matrix.indices.astype(np.int64)),
         torch.from_numpy(values).to(dtype),
-        size=shape,
+        size=tuple(matrix.shape or ()),
         check_invariants=True,
     )

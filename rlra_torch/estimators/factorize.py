@@ -62,8 +62,8 @@ def nmf(
             `Data`, such as `Chunks` of a file or `Shards` on several processes.
         rank: the number of components, at least 1.
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
-        iteration: "hals" (the default for Frobenius), "mu" (for all else), "msom", "fista", "pg",
-            "active_set", "als", "burg", "newton", "amu", "ccd", "sn", "joint", or an `Iteration`.
+        iteration: "hals" (the default for Frobenius), "amu" (for all else), "msom", "fista", "pg",
+            "active_set", "als", "burg", "newton", "mu", "ccd", "sn", "joint", or an `Iteration`.
         init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
             where the rank and the data allow, else "random". Named starts are made feasible and
             scaled to the data; factors are used as they are.

@@ -102,7 +102,7 @@ def block_iteration_named(
         TypeError: something else.
     """
     if iteration is None:
-        iteration = default if loss.quadratic else "mu"
+        iteration = default if loss.quadratic else "amu"
     if isinstance(iteration, BlockIteration):
         return iteration
     if not isinstance(iteration, str):
@@ -124,7 +124,7 @@ def iteration_named(
 
     Args:
         iteration: a short name, a block iteration, an `Iteration`, or None for the default.
-        loss: what is minimized; where it is not quadratic the default is "mu".
+        loss: what is minimized; where it is not quadratic the default is "amu".
         default: the name for quadratic losses.
 
     Raises:

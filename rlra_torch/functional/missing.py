@@ -17,7 +17,7 @@ def observed(y: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor |
         the data with 1 in the place of what is missing, and the weights (None: all observed).
 
     Raises:
-        ValueError: weights that are negative, of another shape, or all zero.
+        ValueError: weights that are negative, or of another shape.
 
     Example:
         >>> observed(torch.tensor([2.0, float("nan")]))
@@ -33,6 +33,4 @@ def observed(y: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor |
     weights = weights.to(dtype=y.dtype, device=y.device).masked_fill(missing, 0)
     if bool((weights < 0).any()) or not bool(weights.isfinite().all()):
         raise ValueError("weights must be finite and nonnegative; 0 marks a missing entry")
-    if not bool((weights > 0).any()):
-        raise ValueError("no entry is observed: all weights are zero or all data is NaN")
     return torch.where(weights > 0, y, 1), weights

@@ -20,9 +20,9 @@ class AcceleratedMU(MU):
 
     0 is absorbing for MU, and momentum that is added to entries drives them there; momentum that
     multiplies them does not. ``D``, the column norms of ``z`` over those of ``z_before``, keeps it
-    out of the scale of columns, along which the objective of a factorization is flat; where the
-    regularizer fixes that scale, ``D = 1``. Nothing but the gradient of MU is computed, so that an
-    iteration costs what one of MU does. The objective may rise for a while.
+    out of the scale of columns, along which the objective of a factorization is flat or nearly so:
+    there the momenta of two factors would push each other. Nothing but the gradient of MU is
+    computed, so that an iteration costs what one of MU does. The objective may rise for a while.
 
     Args:
         floor: as in `MU`.
@@ -55,8 +55,7 @@ class AcceleratedMU(MU):
         l1, l2 = split.l1, split.l2
         gradient = positive - negative if l1 is None else positive - negative + l1
         gradient = gradient if l2 is None else gradient + l2 * x
-        if reg.degree is not None:
-            before = rescaled(before, new)
+        before = rescaled(before, new)
         uphill = (gradient * (new - before)).sum(-1, keepdim=True) > 0
         t = torch.where(uphill, 1.0, t)
         later = (1 + (1 + 4 * t.square()).sqrt()) / 2

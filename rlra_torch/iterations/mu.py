@@ -111,4 +111,4 @@ def lowest(x: Tensor, floor: float) -> Tensor:
     descent of the objective, stays; a 0, which no multiplication ever leaves, is lifted.
     """
     least = floor * x.amax((-2, -1), keepdim=True)
-    return torch.where(x > 0, torch.minimum(x, least), least)
+    return torch.minimum(x, least).where(x > 0, least)

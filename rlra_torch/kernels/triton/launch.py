@@ -38,24 +38,30 @@ class Tile(NamedTuple):
 
 # For one factor or both, with positive parts (+) or without; ranks to 16, 32, 64 and 128.
 _SINGLE = {
-    "one": (Tile(64, 64, 4, 2), Tile(64, 64, 4, 2), Tile(64, 64, 8, 2), Tile(32, 32, 4, 2)),
-    "one+": (
-        Tile(64, 32, 4, 1, True), Tile(64, 32, 4, 1, True),
-        Tile(32, 32, 4, 1, True), Tile(32, 32, 8, 1, True),
+    "one": (
+        Tile(64, 64, 8, 2), Tile(64, 32, 4, 1), Tile(32, 32, 4, 1, registers=255),
+        Tile(32, 16, 4, 2),
     ),
-    "both": (Tile(64, 64, 8, 1), Tile(64, 32, 4, 1), Tile(32, 32, 8, 1), Tile(16, 16, 4, 1)),
+    "one+": (
+        Tile(64, 32, 8, 2), Tile(64, 32, 8, 2), Tile(32, 32, 4, 1, True, 255), Tile(32, 32, 8, 2),
+    ),
+    "both": (Tile(64, 64, 4, 1), Tile(64, 32, 8, 1), Tile(32, 32, 8, 1), Tile(16, 16, 4, 1)),
     "both+": (
-        Tile(32, 32, 4, 1, True), Tile(32, 16, 4, 1, True),
-        Tile(16, 16, 4, 1), Tile(16, 16, 8, 1, True),
+        Tile(32, 32, 4, 1, True), Tile(32, 16, 4, 2), Tile(16, 16, 4, 2), Tile(16, 16, 8, 1, True),
     ),
 }  # fmt: skip
 _DOUBLE = {
-    "one": (Tile(64, 32, 4, 2), Tile(32, 32, 4, 2), Tile(32, 32, 4, 2), Tile(32, 32, 8, 2)),
-    "one+": (Tile(32, 32, 4, 1), Tile(16, 32, 4, 2), Tile(32, 32, 8, 2), Tile(16, 16, 4, 2)),
-    "both": (Tile(32, 32, 4, 1), Tile(32, 32, 8, 1), Tile(16, 16, 4, 1), Tile(16, 16, 4, 1)),
+    "one": (
+        Tile(64, 32, 8, 2), Tile(32, 32, 4, 2), Tile(32, 32, 4, 2, registers=255),
+        Tile(32, 32, 8, 2),
+    ),
+    "one+": (
+        Tile(32, 32, 4, 1, registers=255), Tile(16, 32, 4, 2), Tile(32, 32, 4, 1),
+        Tile(16, 16, 4, 2),
+    ),
+    "both": (Tile(32, 32, 4, 1), Tile(32, 32, 8, 1), Tile(16, 16, 4, 2), Tile(16, 16, 4, 1)),
     "both+": (
-        Tile(32, 32, 4, 1, True), Tile(16, 16, 4, 1),
-        Tile(16, 16, 4, 1, True), Tile(16, 16, 4, 1, True),
+        Tile(32, 32, 8, 1), Tile(16, 16, 4, 1), Tile(16, 16, 4, 1, True), Tile(16, 16, 4, 1, True),
     ),
 }  # fmt: skip
 

@@ -39,8 +39,11 @@ from rlra_torch.regularizers import (
     Regularizer,
     Ridge,
     Simplex,
+    Smooth,
     Sum,
     Support,
+    TotalVariation,
+    Unimodal,
     UnitNorm,
 )
 from rlra_torch.solvers import solve
@@ -359,3 +362,21 @@ def test_by_name(generator):
     regs = (Sum(NonNegative(), Simplex()), NonNegative())
     fit = nmf(y, 2, iteration="admm", regs=regs, max_iter=500)
     close(fit.factors[0].sum(-1), torch.ones(8, dtype=y.dtype), atol=1e-2)
+
+
+@pytest.mark.slow
+def test_compiled_whole_with_shapes_and_sums(generator):
+    """Also where the prox looks for something whose size depends on the values."""
+    torch.compiler.reset()
+    step = Alternating(ADMM(), inner=2)
+    w, h = uniform(generator, 6, 2), uniform(generator, 5, 2)
+
+    def sweep(y, w, h):
+        regs = (Sum(TotalVariation(0.1), NonNegative()), Sum(Unimodal(True), Smooth(0.1)))
+        problem = Problem(y, NMF(), Frobenius(), regs)
+        return step(step.init((w, h), problem), problem).factors
+
+    y = uniform(generator, 6, 5)
+    compiled = torch.compile(sweep, fullgraph=True, backend="aot_eager")
+    for ours, theirs in zip(compiled(y, w, h), sweep(y, w, h), strict=True):
+        close(ours, theirs, 1e-10)

@@ -31,7 +31,7 @@ class ADMM(BlockIteration):
     inner iterations; for other losses it minimizes a separable majorizer, so that ``x`` stays
     nonnegative. ``rho = trace(G) / rank``, or what has its place there; where it has changed since
     the last step the multipliers change in proportion, for they follow the scale of the others. As
-    ``Alternating(ADMM(), inner=5)`` it is AO-ADMM; with sums of penalties fewer inner steps may not
+    ``Alternating(ADMM(), inner=5)`` it is AO-ADMM, with one rho for all inner steps; with sums of penalties fewer inner steps may not
     converge. The objective may rise for a while.
 
     Args:

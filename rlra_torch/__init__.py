@@ -12,7 +12,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .estimators import Factorization, Regression, cp, factorize, nmf, nnkl, nnls
+    from .estimators import (
+        CoupledFactorization,
+        Factorization,
+        Parafac2Fit,
+        Regression,
+        compress,
+        coupled,
+        cp,
+        decompress,
+        factorize,
+        nmf,
+        nnkl,
+        nnls,
+        parafac2,
+        proco_als,
+        tucker,
+    )
     from .problem import Problem
     from .rank import RankSelection, select_rank
     from .solvers import solve
@@ -22,7 +38,23 @@ __version__ = "0.1.0"
 
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
-    "estimators": ("Factorization", "Regression", "cp", "factorize", "nmf", "nnkl", "nnls"),
+    "estimators": (
+        "CoupledFactorization",
+        "Factorization",
+        "Parafac2Fit",
+        "Regression",
+        "coupled",
+        "cp",
+        "compress",
+        "decompress",
+        "factorize",
+        "nmf",
+        "nnkl",
+        "nnls",
+        "parafac2",
+        "proco_als",
+        "tucker",
+    ),
     "problem": ("Problem",),
     "rank": ("RankSelection", "select_rank"),
     "solvers": ("solve",),
@@ -30,19 +62,27 @@ _HOMES = {
 }
 
 __all__ = [
+    "CoupledFactorization",
     "Factorization",
+    "Parafac2Fit",
     "Problem",
     "RankSelection",
     "Regression",
     "Unrolled",
     "__version__",
+    "coupled",
+    "compress",
     "cp",
+    "decompress",
     "factorize",
     "nmf",
     "nnkl",
     "nnls",
+    "parafac2",
+    "proco_als",
     "select_rank",
     "solve",
+    "tucker",
 ]
 
 

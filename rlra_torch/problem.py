@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,13 +13,14 @@ from torch import Tensor
 from .blocks import Block
 from .data import Data, Parts, given
 from .functional.batch import sum_each
-from .functional.scaling import balance, penalized_scale
-from .losses import BetaDivergence, Frobenius, Loss
+from .functional.scaling import balance
+from .losses import Frobenius, Loss
 from .models import Factors, Model
-from .regularizers import Regularizer
+from .regularizers import Coupling, Regularizer
 from .regularizers.packed import packed
 from .validation import (
     check_count,
+    check_couplings,
     check_domain,
     check_factors,
     check_finite,
@@ -42,13 +44,15 @@ class Problem:
 
     Args:
         y: the data, (*, ...) with leading dimensions for independent problems; a sparse tensor of
-            torch, zero where nothing is stored; or `Data` of any kind.
+            torch, zero where nothing is stored; `Data` of any kind; or a tuple of these, one for
+            each term of a `Coupled` model.
         model: what predicts it.
         loss: how the two are compared.
         regs: one regularizer per factor.
         weights: nonnegative weights like ``y`` (0: missing), or None; what sparse weights do not
-            store is missing.
+            store is missing. For a tuple of data, a tuple of these.
         free: which factors are sought; the others stay as given. None: all.
+        couplings: linear relations between factors of different data sets.
 
     Raises:
         ValueError: the parts do not fit, in one sentence.
@@ -65,12 +69,13 @@ class Problem:
         tensor(6.)
     """
 
-    y: Tensor | Data
+    y: Tensor | Data | tuple[Tensor | Data, ...]
     model: Model
     loss: Loss
     regs: Sequence[Regularizer]
-    weights: Tensor | None = None
+    weights: Tensor | tuple[Tensor | None, ...] | None = None
     free: tuple[int, ...] | None = None
+    couplings: tuple[Coupling, ...] = ()
     data: Data = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -79,10 +84,13 @@ class Problem:
         check_count(self.model, self.regs)
         object.__setattr__(self, "data", given(self.y, self.weights))
         self.data.check(self.model)
+        self.data.check_loss(self.loss)
         free = tuple(range(count)) if self.free is None else self.free
         if not isinstance(free, (list, tuple)) or not free or set(free) - set(range(count)):
             raise ValueError(f"free factors must be among 0..{count - 1}, got {free}")
         object.__setattr__(self, "free", tuple(free))
+        object.__setattr__(self, "couplings", tuple(self.couplings))
+        check_couplings(self.couplings, self.model, tuple(free))
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -93,7 +101,7 @@ class Problem:
     @property
     def batch_shape(self) -> torch.Size:
         """The leading dimensions: independent problems."""
-        return self.data.shape[: len(self.data.shape) - self.model.ndim]
+        return self.data.batch_shape(self.model)
 
     @property
     def imputed(self) -> Tensor:
@@ -107,6 +115,27 @@ class Problem:
     def block(self, n: int, factors: Factors) -> Block:
         """The subproblem of factor ``n``: quadratic where the loss and the model allow."""
         return self.data.block(self.model, self.loss, factors, n)
+
+    def rest(self, n: int, factors: Factors) -> Tensor:
+        """The loss of the data that factor ``n`` does not predict, (*,): 0 for one data set."""
+        return self.data.rest(self.model, self.loss, factors, n)
+
+    def loss_of(self, n: int) -> Loss:
+        """The loss that factor ``n`` meets: `Several` where it is not one of a single data set."""
+        return self.data.seen(self.model, self.loss, n)[0]
+
+    def count(self, n: int) -> int:
+        """How many entries a product with the data of factor ``n`` visits."""
+        return self.data.seen(self.model, self.loss, n)[1]
+
+    def sweep(self) -> Problem:
+        """The same problem for one sweep over the factors.
+
+        Its blocks share partial products with the data for as long as the factors that those were
+        made from are the same tensors: all modes of a tensor take two large products, not one each.
+        """
+        swept = self.data.sweep(self.model)
+        return self if swept is self.data else self._with("data", swept)
 
     def parts(self, factors: Factors) -> Parts:
         """The loss and its gradient in all free factors, from one pass over the data."""
@@ -149,7 +178,7 @@ class Problem:
             squares: the squared length of the step in each entry of a block, from its number, the
                 block, the gradient, the metric and the regularizer; None: `proximal_squares`.
         """
-        parts, curvature = self.parts(factors), self._curvature()
+        parts, curvature = self.parts(factors), self.data.curvature(self.model, self.loss)
         gain = curvature.new_zeros(self.batch_shape)
         for n, (positive, negative) in parts.splits.items():
             x, reg = self.pack(n, factors), self.regularizer(n, factors)
@@ -170,12 +199,26 @@ class Problem:
         energy = self.data.size(self.model, squares)
         return (error / energy.clamp_min(torch.finfo(energy.dtype).tiny)).clamp_min(0).sqrt()
 
+    def relative_errors(self, factors: Factors) -> tuple[Tensor, ...]:
+        """`relative_error` for each data set, of which a `Coupled` model has several."""
+        squares, found = Frobenius(), []
+        for data, model, _, _, own, _ in self.data.terms(self.model, self.loss, factors):
+            error, energy = data.total(model, squares, own), data.size(model, squares)
+            ratio = error / energy.clamp_min(torch.finfo(energy.dtype).tiny)
+            found.append(ratio.clamp_min(0).sqrt())
+        return tuple(found)
+
+    def gaps(self, factors: Factors) -> tuple[Tensor, ...]:
+        """How far each coupling is from being met, relative to the factors, (*,) each."""
+        return tuple(coupling.gap(factors) for coupling in self.couplings)
+
     def scaled(self, factors: Factors) -> Factors:
         """The factors times the common scale that minimizes the objective.
 
         In closed form without penalties (``<y, p> / <p, p>`` for Frobenius, ``sum y / sum p`` for
         Kullback-Leibler), else from the roots of a polynomial. Factors whose regularizer fixes
-        their scale keep it.
+        their scale keep it. The factors of a coupled model get scales of their own, one after the
+        other.
 
         References:
             | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.2.3 and 10.4.1
@@ -183,15 +226,11 @@ class Problem:
         moving = [n for n in self.order if self.regs[n].degree is not None]
         if not moving:
             return factors
-        top, bottom = self.data.scale(self.model, self.loss, factors)
-        count, tiny = len(moving), torch.finfo(bottom.dtype).tiny
-        scale = (top.clamp_min(tiny) / bottom.clamp_min(tiny)) ** (1 / count)
         degrees = [float(self.regs[n].degree or 0.0) for n in moving]
-        if any(degrees) and isinstance(self.loss, BetaDivergence):
-            values = torch.stack([self._summed(self.regs[n](factors[n])) for n in moving], -1)
-            scale = penalized_scale(self.loss.beta, top, bottom, values, degrees)
+        values = {n: self._summed(self.regs[n](factors[n])) for n in moving}
+        scales = self.data.scales(self.model, self.loss, factors, values, degrees)
         out = list(factors)
-        for n in moving:
+        for n, scale in zip(moving, scales, strict=True):
             own = factors[n].ndim - scale.ndim
             out[n] = factors[n] * scale.reshape(*scale.shape, *(1,) * own)
         return tuple(out)
@@ -240,16 +279,21 @@ class Problem:
             ValueError: shapes or values that do not fit.
         """
         check_real("the data", self.data.dtype)
-        check_some("the data", self.data.shape)
+        terms = self.data.terms(self.model, self.loss, tuple(factors))
+        for term in terms:
+            check_some("the data", term.data.shape)
         check_factors(factors, self.data.dtype, self.data.device)
-        for observed, weights in self.data.stored():
-            check_weights(weights)
-            check_finite("the data", observed)
-            check_domain(self.loss, observed)
-        if not bool((self.data.means(self.model)[1] > 0).any()):
-            raise ValueError("no entry is observed: all weights are zero or all data is NaN")
-        self.model.check(factors, self.data.shape)
+        for term in terms:
+            for observed, weights in term.data.stored():
+                check_weights(weights)
+                check_finite("the data", observed)
+                check_domain(term.loss, observed)
+            if not bool((term.data.means(term.model)[1] > 0).any()):
+                raise ValueError("no entry is observed: all weights are zero or all data is NaN")
+        self.data.fits(self.model, factors)
         check_regularizers(self.regs, self.data.dtype, self.data.device)
+        for coupling in self.couplings:
+            coupling.check(tuple(factors))
         for n in self.order:
             lead = factors[n].shape[: factors[n].ndim - self.model.factor_ndims[n]]
             if lead != self.batch_shape:
@@ -257,8 +301,10 @@ class Problem:
                     f"factor {n} has leading dimensions {tuple(lead)} but the data has "
                     f"{tuple(self.batch_shape)}"
                 )
-        if self.loss.nonnegative:
-            check_signs(type(self.loss).__name__, factors, "or use Frobenius")
+        for term in terms:
+            if term.loss.nonnegative:
+                own = [x if n in term.which else x.abs() for n, x in enumerate(factors)]
+                check_signs(type(term.loss).__name__, tuple(own), "or use Frobenius")
 
     def freeze(self, *frozen: int) -> Problem:
         """The same problem with some factors held fixed."""
@@ -267,8 +313,11 @@ class Problem:
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
+        return self._with("regs", tuple(regs))
+
+    def _with(self, name: str, value: Any) -> Problem:  # noqa: ANN401
         other = copy(self)
-        object.__setattr__(other, "regs", tuple(regs))
+        object.__setattr__(other, name, value)
         return other
 
     def _penalized(self, total: Tensor, factors: Factors) -> Tensor:
@@ -279,17 +328,8 @@ class Problem:
     def _summed(self, entries: Tensor) -> Tensor:
         return sum_each(entries, len(self.batch_shape))
 
-    def _curvature(self) -> Tensor:
-        """The curvature of the loss at the mean of the data, times the mean weight, (*,)."""
-        mean, weight = self.data.means(self.model)
-        return weight * torch.where(mean > 0, self.loss.curvature(mean, mean), 1)
-
     def _metric(self, n: int, factors: Factors, x: Tensor, curvature: Tensor) -> Tensor:
-        energy = self.model.column_energy(factors, n)
-        energy = energy.expand(*energy.shape[:-1], x.shape[-1])
-        # A component that is zero adds nothing to the rank: problems padded with it keep theirs.
-        rank = (energy > 0).sum(-1, keepdim=True)
-        metric = rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
+        metric = self.data.metric(self.model, factors, n, x, curvature)
         return metric.clamp_min(torch.finfo(x.dtype).tiny).expand_as(x)
 
 

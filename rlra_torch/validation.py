@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from .data import Data
+from .functional.layouts import rank_dims
 from .losses import Loss
-from .models import Factors, Model
-from .regularizers import Regularizer
+from .models import Coupled, Factors, Model
+from .regularizers import Coupling, Regularizer
 
 
 def check_parts(
-    y: Tensor | Data, model: Model, loss: Loss, regs: Sequence[Regularizer], weights: Tensor | None
+    y: Any,  # noqa: ANN401
+    model: Model,
+    loss: Loss,
+    regs: Sequence[Regularizer],
+    weights: Any,  # noqa: ANN401
 ) -> None:
     """Check the kinds of what a problem is made of, and that the weights lie with the data.
 
@@ -23,6 +29,11 @@ def check_parts(
     """
     if not isinstance(regs, (list, tuple, nn.ModuleList)):
         raise TypeError(f"regs must be a list of regularizers, got {type(regs).__name__}")
+    if isinstance(y, (list, tuple)) and y:
+        several = weights if isinstance(weights, (list, tuple)) else [None] * len(y)
+        for own, weight in zip(y, several, strict=False):
+            check_parts(own, model, loss, regs, weight)
+        return
     parts = [("data", y, (Tensor, Data)), ("model", model, Model), ("loss", loss, Loss)]
     parts += [("regularizer", reg, Regularizer) for reg in regs]
     for name, part, kind in parts if weights is None else [*parts, ("weights", weights, Tensor)]:
@@ -51,6 +62,38 @@ def check_count(model: Model, regs: Sequence[Regularizer]) -> None:
             f"{type(model).__name__} has {count} factors but {len(regs)} "
             "regularizers were given; give one each, NonNegative() or Free() for none"
         )
+
+
+def check_couplings(couplings: Sequence[Coupling], model: Model, free: tuple[int, ...]) -> None:
+    """Check that couplings relate matrices that are sought, each once, of different data sets.
+
+    Raises:
+        TypeError: something that is not a coupling.
+        ValueError: factors that cannot be coupled.
+    """
+    held: set[int] = set()
+    for coupling in couplings:
+        if not isinstance(coupling, Coupling):
+            raise TypeError(f"a coupling is one such as Same(0, 3), got {type(coupling).__name__}")
+        name = f"{type(coupling).__name__}({coupling.extra_repr()})"
+        for n in coupling.factors:
+            if n not in free:
+                raise ValueError(f"{name} couples factor {n}, which is not among the free {free}")
+            if n in held:
+                raise ValueError(f"factor {n} is in two couplings; put them into one")
+            if model.factor_ndims[n] != 2 or rank_dims(model.layout(n)) != (1,):
+                raise ValueError(
+                    f"{name} couples matrices with the components last, which factor {n} is not"
+                )
+            held.add(n)
+        which = model.which if isinstance(model, Coupled) else (tuple(range(len(free))),)
+        for own in which:
+            both = set(own) & set(coupling.factors)
+            if len(both) > 1:
+                raise ValueError(
+                    f"{name} couples the factors {sorted(both)} of one data set; "
+                    "couple those of different ones"
+                )
 
 
 def check_factors(factors: Factors, dtype: torch.dtype, device: torch.device) -> None:

@@ -24,6 +24,7 @@ from rlra_torch.iterations import (
     BurgMirrorDescent,
     CoordinateNewton,
     Counted,
+    CoupledADMM,
     Extrapolated,
     Gain,
     Gained,
@@ -31,6 +32,8 @@ from rlra_torch.iterations import (
     Iteration,
     JointMM,
     Marginals,
+    Nesterov,
+    ProALS,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
@@ -40,7 +43,7 @@ from rlra_torch.iterations import (
     ScalarNewton,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
-from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Sensed, Tucker
+from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Parafac2, Sensed, Tucker
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
@@ -235,7 +238,7 @@ MODELS = {
     "nmf": ModelCase(NMF, ((5, 3), (4, 3))),
     "cp": ModelCase(partial(CP, 3), ((4, 2), (3, 2), (5, 2))),
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
-    "parafac2": ModelCase(partial(Multilinear, "ir,kr,kjr->ijk"), ((4, 2), (3, 2), (3, 5, 2))),
+    "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
@@ -311,6 +314,9 @@ BLOCK_ITERATIONS = {
     ),
     "newton": IterationCase(ProjectedNewton, ("frobenius", "kl"), ELASTIC, gram=True),
     "projected least squares": IterationCase(ProjectedLeastSquares, regs=EVERY_REG, gram=True),
+    "pro-als": IterationCase(ProALS, regs=EVERY_REG, gram=True),
+    "nesterov": IterationCase(lambda: Nesterov(ProjectedGradient()), regs=EVERY_REG),
+    "nesterov mu": IterationCase(lambda: Nesterov(MU()), ("frobenius", "kl"), SPLITS),
     "gained mu": IterationCase(
         lambda: Gained(MU(), Gain()), ("frobenius", "kl", "is"), SPLITS, ("frobenius", "kl", "is")
     ),
@@ -332,6 +338,7 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
 } | {
     "hals, counted": (lambda: Alternating(HALS(), inner=Counted()), LEAST_SQUARES),
     "joint mm": (JointMM, ("kl",)),
+    "coupled admm": (CoupledADMM, LEAST_SQUARES),
     "repeated mu": (lambda: Repeat(Alternating(MU()), 2), ("frobenius", "kl")),
     "extrapolated hals": (lambda: Extrapolated(Alternating(HALS())), LEAST_SQUARES),
     "extrapolated mu": (lambda: Extrapolated(Alternating(MU())), ("frobenius", "kl")),

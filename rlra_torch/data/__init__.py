@@ -6,3 +6,4 @@ from .chunks import Chunks as Chunks
 from .dense import Dense as Dense
 from .given import given as given
 from .sparse import Sparse as Sparse
+from .terms import Terms as Terms

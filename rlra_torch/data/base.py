@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block
-from ..losses import Loss
+from ..functional.scaling import penalized_scale
+from ..losses import BetaDivergence, Loss, Several
 from ..models import Factors, Model
 
 
@@ -36,6 +37,30 @@ class Stored(NamedTuple):
 
     observed: Tensor
     weights: Tensor | None
+
+
+class Term(NamedTuple):
+    """One data set, and what is compared with it.
+
+    Args:
+        data: its entries.
+        model: what predicts it.
+        loss: how the two are compared.
+        weight: of its loss, or None for 1.
+        factors: its own, out of all.
+        which: their numbers among all.
+    """
+
+    data: Data
+    model: Model
+    loss: Loss
+    weight: Tensor | None
+    factors: Factors
+    which: tuple[int, ...]
+
+    def weighed(self, x: Tensor) -> Tensor:
+        """Something of this data set, times its weight."""
+        return x if self.weight is None else self.weight * x
 
 
 class Data(ABC):
@@ -70,6 +95,17 @@ class Data(ABC):
             TypeError, ValueError: it does not.
         """
 
+    def check_loss(self, loss: Loss) -> None:
+        """Check that a loss can compare such data.
+
+        Raises:
+            TypeError, ValueError: it cannot.
+        """
+        if isinstance(loss, Several):
+            raise TypeError(
+                "Several losses are for the data sets of a Coupled model; give one loss here"
+            )
+
     @abstractmethod
     def total(self, model: Model, loss: Loss, factors: Factors) -> Tensor:
         """``sum weights * loss(model, y)``, (*,)."""
@@ -77,6 +113,10 @@ class Data(ABC):
     @abstractmethod
     def block(self, model: Model, loss: Loss, factors: Factors, n: int) -> Block:
         """The subproblem of factor ``n``: quadratic where the loss and the model allow."""
+
+    def sweep(self, model: Model) -> Data:
+        """The same data for one sweep over the factors: it may keep partial products."""
+        return self
 
     @abstractmethod
     def positive(self, model: Model, factors: Factors, n: int) -> Tensor:
@@ -101,6 +141,76 @@ class Data(ABC):
     def imputed(self, model: Model) -> Tensor:
         """A tensor for starts that read the data, with the mean of the rest for what is missing."""
 
+    def batch_shape(self, model: Model) -> torch.Size:
+        """The leading dimensions: independent problems."""
+        return self.shape[: len(self.shape) - model.ndim]
+
+    def fits(self, model: Model, factors: Factors) -> None:
+        """Check that factors of these shapes predict such data.
+
+        Raises:
+            ValueError: they do not.
+        """
+        model.check(factors, self.shape)
+
+    def terms(self, model: Model, loss: Loss, factors: Factors) -> list[Term]:
+        """The data sets that this is made of."""
+        return [Term(self, model, loss, None, factors, tuple(range(len(factors))))]
+
+    def seen(self, model: Model, loss: Loss, n: int) -> tuple[Loss, int]:
+        """The loss that factor ``n`` meets, and how many entries a product with its data visits."""
+        return loss, self.count(model)
+
+    def rest(self, model: Model, loss: Loss, factors: Factors, n: int) -> Tensor:
+        """The loss of the data sets that do not see factor ``n``, (*,)."""
+        return torch.zeros((), dtype=self.dtype, device=self.device)
+
+    def scales(
+        self,
+        model: Model,
+        loss: Loss,
+        factors: Factors,
+        values: dict[int, Tensor],
+        degrees: list[float],
+    ) -> list[Tensor]:
+        """What to multiply some factors by, (*,) for each, so that the objective is least.
+
+        Args:
+            model, loss, factors: what is scaled.
+            values: the penalties (*,) of those factors.
+            degrees: and their degrees of homogeneity.
+        """
+        top, bottom = self.scale(model, loss, factors)
+        tiny, count = torch.finfo(bottom.dtype).tiny, len(values)
+        scale = (top.clamp_min(tiny) / bottom.clamp_min(tiny)) ** (1 / count)
+        if any(degrees) and isinstance(loss, BetaDivergence):
+            penalties = torch.stack(list(values.values()), -1)
+            scale = penalized_scale(loss.beta, top, bottom, penalties, degrees)
+        return [scale] * count
+
+    def curvature(self, model: Model, loss: Loss) -> Tensor:
+        """The curvature of the loss at the mean of the data, times the mean weight, (*,)."""
+        mean, weight = self.means(model)
+        return weight * torch.where(mean > 0, loss.curvature(mean, mean), 1)
+
+    def metric(
+        self, model: Model, factors: Factors, n: int, x: Tensor, curvature: Tensor
+    ) -> Tensor:
+        """The diagonal in which a step of factor ``n`` is measured, as a block.
+
+        The curvature of the loss times the rank times the energy of each column.
+
+        Args:
+            model, factors, n: the factor.
+            x: the factor as a block.
+            curvature: of `curvature`.
+        """
+        energy = model.column_energy(factors, n)
+        energy = energy.expand(*energy.shape[:-1], x.shape[-1])
+        # A component that is zero adds nothing to the rank: problems padded with it keep theirs.
+        rank = (energy > 0).sum(-1, keepdim=True)
+        return rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
+
     def picked(self, where: tuple[Tensor, ...]) -> Data | None:
         """Some problems of a batch, or None where that cannot be.
 
@@ -119,8 +229,8 @@ class Data(ABC):
 
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
         """The loss and the gradient in the factors of ``order``, all at the same factors."""
-        splits = {}
+        splits, swept = {}, self.sweep(model)
         for n in order:
-            block = self.block(model, loss, factors, n)
+            block = swept.block(model, loss, factors, n)
             splits[n] = block.split(model.layout(n).pack(factors[n]))
         return Parts(self.total(model, loss, factors), splits)

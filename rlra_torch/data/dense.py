@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, QuadraticBlock
 from ..functional.batch import picked, sum_each
+from ..functional.tree import Kept
 from ..kernels.beta import Products, Wanted, beta_products, worthwhile
 from ..losses import BetaDivergence, Loss
 from ..models import Factors, Model
@@ -35,6 +36,7 @@ class Dense(Data):
 
     y: Tensor
     weights: Tensor | None = None
+    kept: Kept | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.weights is None:
@@ -81,13 +83,22 @@ class Dense(Data):
     def block(self, model: Model, loss: Loss, factors: Factors, n: int) -> Block:
         layout = model.layout(n)
         if loss.quadratic and model.has_gram(n):
-            gram = model.gram(factors, n, self.weights)
-            cross = layout.pack(model.adjoint(factors, n, self._weighted(self._wide)))
+            kept = Kept() if self.kept is None else self.kept
+            gram = model.gram(factors, n, self.weights, kept)
+            y = kept("observed", (self.y,), lambda: self._weighted(self._wide))
+            cross = layout.pack(model.cross(factors, n, y, kept))
             return QuadraticBlock(gram, cross, loss)
         positive = self.positive(model, factors, n) if loss.constant_positive else None
         kind = TiledBlock if self._tiled(model, loss, factors) else DivergenceBlock
         y = self.y if kind is TiledBlock else self._wide
         return kind(model, loss, y, self.weights, factors, n, positive)
+
+    def sweep(self, model: Model) -> Dense:
+        if model.ndim < 3:
+            return self
+        other = copy(self)
+        object.__setattr__(other, "kept", Kept())
+        return other
 
     def positive(self, model: Model, factors: Factors, n: int) -> Tensor:
         if self.weights is None:
@@ -118,6 +129,8 @@ class Dense(Data):
         return torch.where(self.weights > 0, self.y, mean)
 
     def parts(self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]) -> Parts:
+        if loss.quadratic and all(model.has_gram(n) for n in order) and self.weights is None:
+            return self._through_normal(model, loss, factors, order)
         if loss.quadratic:
             return super().parts(model, loss, factors, order)
         if not self._tiled(model, loss, factors):
@@ -135,6 +148,16 @@ class Dense(Data):
             for n in order
         }
         return Parts(found.value, splits)
+
+    def _through_normal(
+        self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]
+    ) -> Parts:
+        kept, y = Kept(), self._wide
+        splits = {
+            n: (model.normal(factors, n), model.layout(n).pack(model.cross(factors, n, y, kept)))
+            for n in order
+        }
+        return Parts(self.total(model, loss, factors), splits)
 
     def _from_one_prediction(
         self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]

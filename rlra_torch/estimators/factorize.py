@@ -140,12 +140,14 @@ def cp(
     """Canonical polyadic decomposition, nonnegative unless ``regs`` say otherwise.
 
     Args:
-        T: a tensor of order 2 or more, (n_1, ..., n_d), of a kind that `nmf` takes; NaN marks a
-            missing entry.
+        T: a tensor of order 2 or more, (n_1, ..., n_d), of a kind that `nmf` takes, or a tensor
+            of TensorLy; NaN marks a missing entry.
         rank: the number of components, at least 1.
         loss, iteration, regs, weights, max_iter, tol, check_every, seed, callbacks, resume: as in
             `nmf`, with one regularizer per mode.
-        init: "random", "svd" or one factor per mode. Named starts are scaled to the data.
+        init: "random", "svd" (absolute singular vectors), "hosvd" (singular vectors), "jennrich"
+            (algebraic, near the solution for data with little noise), one factor per mode, or a
+            `CPTensor`. Named starts are made feasible and scaled to the data.
 
     Returns:
         a `Factorization` with one factor (n_i, r) per mode.
@@ -247,7 +249,7 @@ def factorize(
         check_every=check_every,
         callbacks=callbacks,
     )
-    return _described(problem, step, solution, own if back is None else back)
+    return described(problem, step, solution, own if back is None else back)
 
 
 def _problem(
@@ -311,7 +313,7 @@ def warmed(problem: Problem, iteration: object, factors: Factors) -> Factors:
     return solve(start, problem, problem.scaled(factors), max_iter=20, check_every=20).factors
 
 
-def _described(problem: Problem, step: Iteration, solution: Solution, back: Back) -> Factorization:
+def described(problem: Problem, step: Iteration, solution: Solution, back: Back) -> Factorization:
     error = whole(problem.relative_error(tuple(x.double() for x in solution.factors)))
     description = {
         "model": type(problem.model).__name__,

@@ -18,6 +18,7 @@ from ..losses import Loss
 from ..models import Factors
 from ..regularizers import Regularizer
 from ..validation import check_domain
+from .tensorly import full, is_decomposed, unpacked
 
 Array = Any
 """A NumPy array, a SciPy sparse matrix or a torch tensor."""
@@ -30,7 +31,8 @@ def to_tensor(data: Array, name: str, compact: bool = False) -> tuple[Tensor, Ba
     """The data as a tensor, and the way back to its kind.
 
     Args:
-        data: a NumPy array, a SciPy sparse matrix or a torch tensor.
+        data: a NumPy array, a SciPy sparse matrix, a torch tensor, or a `CPTensor` or
+            `TuckerTensor` of TensorLy, which is multiplied out.
         name: what to call it in errors.
         compact: whether sparse data stays sparse, and half precision is taken; else it is made
             dense, and refused.
@@ -44,6 +46,8 @@ def to_tensor(data: Array, name: str, compact: bool = False) -> tuple[Tensor, Ba
         >>> y.dtype, type(back(y)).__name__
         (torch.float64, 'ndarray')
     """
+    if is_decomposed(data):
+        data = full(data)
     if isinstance(data, Tensor):
         tensor, back = data.detach(), _same
     elif isinstance(data, np.ma.MaskedArray):
@@ -162,7 +166,7 @@ def given_factors(factors: Sequence[Array], y: Tensor | Data, rank: int | None =
     """Starting factors that the user gave, as tensors of their own.
 
     Args:
-        factors: one array per factor.
+        factors: one array per factor, or a decomposition of TensorLy.
         y: the data, which they must match in dtype and device.
         rank: the number of columns that they must have, or None.
 
@@ -170,6 +174,7 @@ def given_factors(factors: Sequence[Array], y: Tensor | Data, rank: int | None =
         TypeError: not a list or a tuple of arrays like the data.
         ValueError: another number of columns.
     """
+    factors = unpacked(factors)
     if not isinstance(factors, (list, tuple)):
         raise TypeError(f"a start is a name or a list of factors, got {kind_of(factors)}")
     found = tuple(like(x, f"factor {n}", y).clone() for n, x in enumerate(factors))

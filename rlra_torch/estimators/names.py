@@ -11,12 +11,20 @@ import torch
 from torch import Tensor
 
 from ..data import Data, given
-from ..initialization import hosvd_nonnegative, nndsvd, random_factors, spa
+from ..initialization import (
+    hosvd_factors,
+    hosvd_nonnegative,
+    jennrich,
+    nndsvd,
+    random_factors,
+    spa,
+)
 from ..initialization.nndsvd import Variant
 from ..iterations import (
     ADMM,
     FISTA,
     HALS,
+    HOOI,
     MSOM,
     MU,
     AcceleratedMU,
@@ -28,6 +36,7 @@ from ..iterations import (
     Counted,
     Iteration,
     JointMM,
+    ProALS,
     ProjectedGradient,
     ProjectedLeastSquares,
     ProjectedNewton,
@@ -56,14 +65,16 @@ ITERATIONS: dict[str, Callable[[], BlockIteration]] = {
     "mu": MU,
     "newton": ProjectedNewton,
     "pg": ProjectedGradient,
+    "pro_als": ProALS,
     "sn": ScalarNewton,
 }
 WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {
     "admm": lambda: Alternating(ADMM(), inner=5),
+    "hooi": HOOI,
     "joint": JointMM,
 }
 MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
-TENSOR_STARTS = ("random", "svd")
+TENSOR_STARTS = ("random", "svd", "hosvd", "jennrich")
 
 
 def loss_named(loss: str | float | Loss) -> Loss:
@@ -207,6 +218,10 @@ def tensor_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
         return random_factors([(size, rank) for size in y.shape], y, seed)
     if init == "svd":
         return hosvd_nonnegative(y, rank, seed)
+    if init == "hosvd":
+        return hosvd_factors(y, rank, seed)
+    if init == "jennrich":
+        return jennrich(y, rank, seed)
     raise ValueError(
         f"unknown init {init!r}: use {', '.join(map(repr, TENSOR_STARTS))} or the factors"
     )

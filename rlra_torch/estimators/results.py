@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
@@ -15,13 +15,12 @@ import torch
 from torch import Tensor
 
 from ..functional.files import replaced_file
+from ..functional.normal_form import normal_form
 from ..plots import convergence
+from .tensorly import to_tensorly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-_MEASURED = ("converged", "n_iter", "relative_error")
 
 
 class Check(NamedTuple):
@@ -58,6 +57,7 @@ class Factorization:
     n_iter: Any
     relative_error: Any
     description: dict[str, str]
+    measured: ClassVar[tuple[str, ...]] = ("converged", "n_iter", "relative_error")
 
     @property
     def kkt(self) -> Any:  # noqa: ANN401
@@ -73,6 +73,45 @@ class Factorization:
     def seconds(self) -> float:
         """Wall-clock time, checks included."""
         return self.history[-1].seconds
+
+    def normalized(self) -> tuple[Any, tuple[Any, ...]]:
+        """The weights of the components and factors with unit columns, for CP and NMF.
+
+        The largest weight comes first; the entry of largest magnitude is positive in each column,
+        but in the last factor, which has the sign that is left.
+
+        Returns:
+            the weights (r,), and the factors, of the kind of `factors`.
+
+        Raises:
+            TypeError: another model.
+
+        Example:
+            >>> from rlra_torch import nmf
+            >>> weights, factors = nmf(np.ones((4, 1)), rank=1).normalized()
+            >>> weights.round(3), factors[0].ravel().round(3)
+            (array([2.]), array([0.5, 0.5, 0.5, 0.5]))
+        """
+        if self.description["model"] not in ("CP", "NMF"):
+            raise TypeError(f"{self.description['model']} has no components of one scale each")
+        weights, found = normal_form(tuple(torch.as_tensor(x) for x in self.factors))
+        if isinstance(self.factors[0], Tensor):
+            return weights, found
+        return weights.numpy(), tuple(x.numpy() for x in found)
+
+    def to_tensorly(self) -> Any:  # noqa: ANN401
+        """The same as a `CPTensor` or a `TuckerTensor` of TensorLy.
+
+        Raises:
+            TypeError: a model that TensorLy has no type for.
+            ValueError: a batch of problems.
+
+        Example:
+            >>> from rlra_torch import nmf
+            >>> nmf(np.ones((4, 3)), rank=1).to_tensorly().shape
+            (4, 3)
+        """
+        return to_tensorly(self.description["model"], self.factors)
 
     def summary(self) -> str:
         """A few lines that fit a terminal of 80 columns.
@@ -129,7 +168,7 @@ class Factorization:
             for k, column in zip(Check._fields, zip(*self.history, strict=True), strict=True)
         }
         meta = {"description": self.description, "torch": isinstance(self.factors[0], Tensor)}
-        arrays |= {name: _array(getattr(self, name)) for name in _MEASURED}
+        arrays |= {name: _array(getattr(self, name)) for name in self.measured}
         with replaced_file(path) as file:
             np.savez(file, meta=np.array(json.dumps(meta)), **arrays, **columns)
 
@@ -161,7 +200,7 @@ class Factorization:
                         for i, s, o, k in zip(*columns, strict=True)
                     ),
                     description=meta["description"],
-                    **{name: plain(file[name]) for name in _MEASURED},
+                    **{name: plain(file[name]) for name in cls.measured},
                 )
         except (KeyError, TypeError, ValueError, OSError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is not a saved factorization, or it is damaged") from error

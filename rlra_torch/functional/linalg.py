@@ -84,12 +84,16 @@ def masked_solve(gram: Tensor, cross: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, z[..., 0] * scale, 0)
 
 
-def solve_gram(gram: Tensor, cross: Tensor) -> Tensor:
+def solve_gram(gram: Tensor, cross: Tensor, near: Tensor | None = None) -> Tensor:
     """Least squares ``X = C G^-1`` through the gram, with a jitter of a few rounding errors.
+
+    Of all solutions for a singular gram it is the one nearest to ``near``, in the metric of the
+    diagonal of the gram: what the data does not determine stays as it is.
 
     Args:
         gram: (*, r, r), or (*, rows, r, r) when each row has its own; positive semidefinite.
         cross: (*, rows, r).
+        near: (*, rows, r), or None for zero.
 
     Returns:
         (*, rows, r).
@@ -98,6 +102,8 @@ def solve_gram(gram: Tensor, cross: Tensor) -> Tensor:
         >>> solve_gram(2 * torch.eye(2), torch.tensor([[2.0, 4.0]]))
         tensor([[1., 2.]])
     """
+    if near is not None:
+        return near + solve_gram(gram, cross - times_gram(near, gram))
     if gram.ndim > cross.ndim:
         return masked_solve(gram, cross, torch.ones_like(cross, dtype=torch.bool))
     unit, scale, _, jitter = _scaled(gram)

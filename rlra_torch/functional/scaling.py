@@ -96,6 +96,55 @@ def penalized_scale(
     return torch.tensor(found, dtype=top.dtype, device=top.device).reshape(top.shape)
 
 
+def coupled_scales(
+    sums: Sequence[tuple[float, Tensor, Tensor, tuple[int, ...]]],
+    penalties: Tensor,
+    degrees: Sequence[float],
+    passes: int = 2,
+) -> list[Tensor]:
+    """Scales of factors that several data sets share, the best for one after the other.
+
+    Args:
+        sums: for each data set its beta, ``sum y p^(beta - 1)`` and ``sum p^beta``, (*,) each, and
+            which of the factors it holds.
+        penalties: (*, d) the values of the penalties.
+        degrees: and their degrees of homogeneity.
+        passes: over all factors.
+
+    Returns:
+        (*,) for each factor.
+
+    Example:
+        >>> one = torch.ones(())
+        >>> [float(t) for t in coupled_scales([(2.0, 4 * one, one, (0,))], torch.zeros(1), [0.0])]
+        [4.0]
+    """
+    tops, bottoms = (torch.stack([row[k] for row in sums], -1) for k in (1, 2))
+    rows = (x.reshape(-1, x.shape[-1]).tolist() for x in (tops, bottoms, penalties))
+    shapes, found = [(row[0], row[3]) for row in sums], []
+    for top, bottom, values in zip(*rows, strict=True):
+        scales = [1.0] * len(degrees)
+        for j in list(range(len(degrees))) * passes:
+            powers: dict[float, float] = {degrees[j]: values[j] * scales[j] ** degrees[j]}
+            log_weight = 0.0
+            for (beta, held), t, b in zip(shapes, top, bottom, strict=True):
+                if j not in held:
+                    continue
+                log = sum(math.log(scales[k]) for k in held)
+                for order, c in ((beta, b), (beta - 1, -t)):
+                    c = c * math.exp(order * log)
+                    if order:
+                        powers[order] = powers.get(order, 0.0) + c / order
+                    else:
+                        log_weight -= c
+            pair = powers.get(2.0, 0.0), powers.get(1.0, 0.0)
+            plain = set(powers) <= {0.0, 1.0, 2.0} and not log_weight and pair[1] < 0 < pair[0]
+            scales[j] *= -0.5 * pair[1] / pair[0] if plain else best_scale(powers, log_weight)
+        found.append(scales)
+    every = torch.tensor(found, dtype=tops.dtype, device=tops.device)
+    return list(every.reshape(*tops.shape[:-1], len(degrees)).unbind(-1))
+
+
 def balance(values: Sequence[Tensor], degrees: Sequence[float]) -> list[Tensor]:
     """The ``t_n > 0`` of product 1 that minimize ``sum_n t_n^(p_n) R_n``.
 

@@ -1,8 +1,17 @@
 """Starting factors: pure functions of the data and the rank, on the data's device and dtype."""
 
+from rlra_torch.initialization.jennrich import jennrich
 from rlra_torch.initialization.nndsvd import nndsvd
 from rlra_torch.initialization.random import random_factors
 from rlra_torch.initialization.spa import spa, spa_indices
-from rlra_torch.initialization.svd_modes import hosvd_nonnegative
+from rlra_torch.initialization.svd_modes import hosvd_factors, hosvd_nonnegative
 
-__all__ = ["hosvd_nonnegative", "nndsvd", "random_factors", "spa", "spa_indices"]
+__all__ = [
+    "hosvd_factors",
+    "hosvd_nonnegative",
+    "jennrich",
+    "nndsvd",
+    "random_factors",
+    "spa",
+    "spa_indices",
+]

@@ -42,6 +42,27 @@ def hosvd_nonnegative(y: Tensor, rank: int, seed: int | torch.Generator = 0) -> 
             f"hosvd_nonnegative was given rank {rank} for a tensor of shape {tuple(y.shape)}; "
             "it needs at least two dimensions and a rank of at least 1."
         )
+    return tuple(x.abs() for x in hosvd_factors(y, rank, seed))
+
+
+def hosvd_factors(y: Tensor, rank: int, seed: int | torch.Generator = 0) -> tuple[Tensor, ...]:
+    """Leading left singular vectors of every unfolding of a tensor, with their signs.
+
+    Columns beyond the numerical rank of an unfolding are uniform random instead, as in
+    `hosvd_nonnegative`.
+
+    Args:
+        y: Tensor of order d >= 2, shape (n_1, ..., n_d).
+        rank: Number of columns of every factor, at least 1.
+        seed: Integer seed or generator, for the random columns and for large data.
+
+    Returns:
+        d factors, of shapes (n_k, rank).
+
+    Example:
+        >>> [tuple(x.shape) for x in hosvd_factors(torch.ones(2, 3, 4), 2)]
+        [(2, 2), (3, 2), (4, 2)]
+    """
     generator = as_generator(seed)
     unfoldings = (y.detach().movedim(mode, 0).flatten(1) for mode in range(y.ndim))
     return tuple(_mode_factor(unfolding, rank, generator) for unfolding in unfoldings)
@@ -57,5 +78,5 @@ def _mode_factor(unfolding: Tensor, rank: int, generator: torch.Generator) -> Te
     # 1 - [0, 1) excludes zero, which a multiplicative update never leaves.
     random = torch.nn.functional.normalize(1 - noise, dim=0).to(unfolding.device)
     tolerance = 10 * torch.finfo(unfolding.dtype).eps * values[:1]
-    leading = torch.where(values > tolerance, left.abs(), random[:, :available])
+    leading = torch.where(values > tolerance, left, random[:, :available])
     return torch.cat([leading, random[:, available:]], 1)

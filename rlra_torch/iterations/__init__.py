@@ -8,16 +8,22 @@ from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
+from .coupled_admm import CoupledADMM
+from .direct_fitting import DirectFitting
 from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
+from .hooi import HOOI
+from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
 from .marginals import Marginals
 from .mu import MU
+from .nesterov import Nesterov
 from .newton import ProjectedNewton
+from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
 from .safeguarded import Safeguarded
 from .som import MSOM, SOM
@@ -26,6 +32,7 @@ __all__ = [
     "ADMM",
     "FISTA",
     "HALS",
+    "HOOI",
     "LISTA",
     "MSOM",
     "MU",
@@ -36,14 +43,20 @@ __all__ = [
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",
+    "CoupledADMM",
     "Counted",
+    "DirectFitting",
     "Extrapolated",
     "Gain",
     "Gained",
+    "Imputed",
     "Inertial",
     "Iteration",
     "JointMM",
     "Marginals",
+    "Nesterov",
+    "ProALS",
+    "ProcoALS",
     "ProjectedGradient",
     "ProjectedLeastSquares",
     "ProjectedNewton",

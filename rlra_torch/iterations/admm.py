@@ -104,9 +104,10 @@ class ADMM(BlockIteration):
         return splitting_squares(x, [Copy(*copy) for copy in memory[1]], gradient, metric)
 
     def check(self, problem: Problem, n: int) -> None:
-        if not problem.loss.quadratic:
+        loss = problem.loss_of(n)
+        if not loss.quadratic:
             one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)
-            problem.loss.majorized(one, one, one, one, one)
+            loss.majorized(one, one, one, one, one)
 
     def sweep_cost(self, rows: int, rank: int) -> float:
         return 2.0 * rows * rank * rank + 10.0 * rows * rank + 5e5

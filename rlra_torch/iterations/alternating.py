@@ -103,6 +103,7 @@ class Alternating(Iteration):
         return State(tuple(stored), tuple(memory))
 
     def forward(self, state: State, problem: Problem) -> State:
+        problem = problem.sweep()
         for n in problem.order if self.order is None else self.order:
             state, _ = self.update(state, problem, n)
         return state
@@ -153,5 +154,5 @@ class Alternating(Iteration):
             return inner
         if not isinstance(block, QuadraticBlock):
             return 1  # nothing is computed once for all: an inner step costs an outer one
-        outer = 2.0 * problem.data.count(problem.model) * x.shape[-1]
+        outer = 2.0 * problem.count(n) * x.shape[-1]
         return inner(outer, self.of(n).sweep_cost(x.shape[-2], x.shape[-1]))

@@ -30,7 +30,13 @@ class State(NamedTuple):
 
 
 class Iteration(nn.Module, ABC):
-    """One step ``State -> State`` on all factors: out of place, batched, differentiable."""
+    """One step ``State -> State`` on all factors: out of place, batched, differentiable.
+
+    Attributes:
+        couples: whether it keeps the couplings between factors that a problem may have.
+    """
+
+    couples: bool = False
 
     @abstractmethod
     def init(self, factors: Factors, problem: Problem) -> State:
@@ -182,9 +188,10 @@ def require_gram(name: str, problem: Problem, n: int) -> None:
     Raises:
         TypeError: the loss is not quadratic, or the model gives no gram.
     """
-    if not problem.loss.quadratic:
+    loss = problem.loss_of(n)
+    if not loss.quadratic:
         raise TypeError(
-            f"{name} needs a least-squares block but {type(problem.loss).__name__} gives none; "
+            f"{name} needs a least-squares block but {type(loss).__name__} gives none; "
             "use MU, MSOM or BurgMirrorDescent"
         )
     if not problem.model.has_gram(n):

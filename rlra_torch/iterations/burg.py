@@ -65,9 +65,9 @@ class BurgMirrorDescent(BlockIteration):
         return split.clip(torch.maximum(new, least)), memory
 
     def check(self, problem: Problem, n: int) -> None:
-        if not isinstance(problem.loss, KullbackLeibler):
+        loss = problem.loss_of(n)
+        if not isinstance(loss, KullbackLeibler):
             raise TypeError(
-                "BurgMirrorDescent is for KullbackLeibler, not "
-                f"{type(problem.loss).__name__}; use MU"
+                f"BurgMirrorDescent is for KullbackLeibler, not {type(loss).__name__}; use MU"
             )
         problem.regs[n].split(torch.ones((1,) * problem.model.factor_ndims[n]))

@@ -100,10 +100,9 @@ class CoordinateDescent(BlockIteration, ABC):
                 f"{name} needs the gram of factor {n}, which {type(problem.model).__name__} does "
                 "not give; use MU, MSOM or BurgMirrorDescent"
             )
-        if not isinstance(problem.loss, KullbackLeibler):
-            raise TypeError(
-                f"{name} is for KullbackLeibler, not {type(problem.loss).__name__}; use MU"
-            )
+        loss = problem.loss_of(n)
+        if not isinstance(loss, KullbackLeibler):
+            raise TypeError(f"{name} is for KullbackLeibler, not {type(loss).__name__}; use MU")
         problem.regs[n].split(torch.ones((1,) * problem.model.factor_ndims[n]))
 
 

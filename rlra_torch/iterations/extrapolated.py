@@ -43,11 +43,11 @@ class Extrapolated(Iteration):
     limit becomes beta and ``beta`` is divided by eta; else both grow, ``limit = min(1, gamma_limit
     limit)`` and ``beta = min(limit, gamma beta)``. The factors of the state are the feasible ``X``.
 
-    Three things are not in the papers. The diagonal ``D`` keeps momentum out of the scale of
-    columns, along which the objective is flat or nearly so, and which would drift without end. The
-    scale is solved for instead: after each sweep penalized columns are balanced, see
-    `Problem.balance`. And multiplicative updates, which never leave 0, are extrapolated by
-    ``X_n+ (X_n+ / X_n D)^beta``.
+    Three things are not in the papers. The diagonal ``D``, for two factors only, keeps momentum
+    out of the scale of columns, along which the objective is flat or nearly so, and which would
+    drift without end; with more factors it slows down. The scale is solved for instead: after each
+    sweep penalized columns are balanced, see `Problem.balance`. And multiplicative updates, which
+    never leave 0, are extrapolated by ``X_n+ (X_n+ / X_n D)^beta``.
 
     Where the last block is not least squares, its objective takes a prediction: little beside a
     sweep of `ScalarNewton`, but as much as MU itself, so that `AcceleratedMU` is the faster one.
@@ -107,6 +107,7 @@ class Extrapolated(Iteration):
         return State(tuple(factors), tuple(momentum))
 
     def forward(self, state: State, problem: Problem) -> State:
+        problem = problem.sweep()
         old, factors = Momentum(*state.memory), state.factors
         inner, block, last = State(old.pairing, old.inner), None, 0
         lead = len(problem.batch_shape)
@@ -124,7 +125,7 @@ class Extrapolated(Iteration):
             pairing = (*inner.factors[:last], moved, *inner.factors[last + 1 :])
             inner = State(pairing, inner.memory)
         assert block is not None
-        value = block.value(problem.pack(last, factors), lead)
+        value = block.value(problem.pack(last, factors), lead) + problem.rest(last, factors)
         rose = value > old.value
         pairing = tuple(
             torch.where(_over(rose, x), x, y) if n in problem.order else y
@@ -151,7 +152,8 @@ class Extrapolated(Iteration):
 
         Momentum along a scale that the objective does not see would never be slowed down.
         """
-        if problem.regs[n].degree is None or len(problem.order) == 1:
+        # With three factors or more momentum in the scale pays.
+        if problem.regs[n].degree is None or len(problem.order) != 2:
             return before
         own = tuple(range(before.ndim - problem.model.factor_ndims[n], before.ndim - 1))
         size = torch.linalg.vector_norm(before, dim=own, keepdim=True)

@@ -50,7 +50,7 @@ class ProjectedGradient(BlockIteration):
         return self.gamma / _bound(block, reg, x)
 
     def check(self, problem: Problem, n: int) -> None:
-        _require_lipschitz(type(self).__name__, problem)
+        _require_lipschitz(type(self).__name__, problem, n)
 
 
 class FISTA(BlockIteration):
@@ -102,7 +102,7 @@ class FISTA(BlockIteration):
         return x, (v, t)
 
     def check(self, problem: Problem, n: int) -> None:
-        _require_lipschitz("FISTA", problem)
+        _require_lipschitz("FISTA", problem, n)
 
 
 def _bound(block: Block, reg: Regularizer, x: Tensor) -> Tensor:
@@ -111,9 +111,10 @@ def _bound(block: Block, reg: Regularizer, x: Tensor) -> Tensor:
     return bound.clamp_min(torch.finfo(x.dtype).tiny * 4)
 
 
-def _require_lipschitz(name: str, problem: Problem) -> None:
-    if not problem.loss.quadratic:
+def _require_lipschitz(name: str, problem: Problem, n: int) -> None:
+    loss = problem.loss_of(n)
+    if not loss.quadratic:
         raise TypeError(
-            f"{name} needs a bounded curvature, which {type(problem.loss).__name__} does not have; "
+            f"{name} needs a bounded curvature, which {type(loss).__name__} does not have; "
             "use MU, MSOM or BurgMirrorDescent"
         )

@@ -77,8 +77,9 @@ class Marginals(Wrapped):
                 "does not give; leave it out"
             )
         super().check(problem, n)
-        if not isinstance(problem.loss, KullbackLeibler):
+        loss = problem.loss_of(n)
+        if not isinstance(loss, KullbackLeibler):
             raise TypeError(
-                f"Marginals is for KullbackLeibler, not {type(problem.loss).__name__}; leave it out"
+                f"Marginals is for KullbackLeibler, not {type(loss).__name__}; leave it out"
             )
         problem.regs[n].split(torch.ones((1,) * problem.model.factor_ndims[n]))

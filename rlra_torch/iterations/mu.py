@@ -67,7 +67,7 @@ class MU(BlockIteration):
     def check(self, problem: Problem, n: int) -> None:
         one = torch.ones((1,) * problem.model.factor_ndims[n], dtype=torch.float64)
         problem.regs[n].split(one)
-        problem.loss.majorized(one, one, one, None, None)
+        problem.loss_of(n).majorized(one, one, one, None, None)
 
 
 def multiplied(

@@ -16,7 +16,7 @@ class ProjectedLeastSquares(BlockIteration):
     """``x <- prox(C G^-1)``: the unconstrained solution, projected.
 
     Exact without a regularizer (plain alternating least squares); otherwise a cheap heuristic that
-    may raise the objective.
+    may raise the objective. Where the gram is singular it is the solution nearest to ``x``.
 
     References:
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 14.1
@@ -36,7 +36,13 @@ class ProjectedLeastSquares(BlockIteration):
         assert isinstance(block, QuadraticBlock)
         curvature = block.majorant(x, torch.ones_like(x))
         step = 1 / reg.metric(curvature.clamp_min(torch.finfo(x.dtype).tiny * 4))
-        return reg.prox(solve_gram(block.gram, block.cross), step), memory
+        return reg.prox(solve_gram(block.gram, block.cross, x), step), memory
+
+    def repeat(
+        self, x: Tensor, memory: tuple, block: Block, reg: Regularizer, times: int
+    ) -> tuple[Tensor, tuple]:
+        # The solution does not move when it is solved for again.
+        return self(x, memory, block, reg)
 
     def check(self, problem: Problem, n: int) -> None:
         require_gram("ProjectedLeastSquares", problem, n)

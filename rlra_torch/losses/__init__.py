@@ -2,5 +2,6 @@
 
 from .base import Loss
 from .beta import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler
+from .several import Several
 
-__all__ = ["BetaDivergence", "Frobenius", "ItakuraSaito", "KullbackLeibler", "Loss"]
+__all__ = ["BetaDivergence", "Frobenius", "ItakuraSaito", "KullbackLeibler", "Loss", "Several"]

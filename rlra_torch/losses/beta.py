@@ -245,6 +245,35 @@ class ItakuraSaito(BetaDivergence):
         super().__init__(0.0)
 
 
+def root_of_powers(
+    x: Tensor,
+    positive: Tensor,
+    negative: Tensor,
+    powers: tuple[float, float],
+    l1: Tensor | None,
+    l2: Tensor | None,
+) -> Tensor:
+    """``x t`` with ``P t^a + l1 + l2 x t = N t^b``, for powers ``a >= 0 >= b``.
+
+    Args:
+        x, positive, negative, l1, l2: as in `Loss.majorized`.
+        powers: ``(a, b)``, not both 0.
+    """
+    (high, low), tiny = powers, torch.finfo(x.dtype).tiny
+    right, terms = negative, [(positive, high - low)]
+    if l1 is not None and low == 0:
+        right = right - l1
+    elif l1 is not None:
+        terms.append((l1 * torch.ones_like(x), -low))
+    if l2 is not None:
+        terms.append((l2 * x, 1 - low))
+    if l1 is not None and l2 is not None and low < 0:
+        root = x * _signed_root(terms, right.clamp_min(tiny))
+        return torch.where((right > 0) | (l1 < 0), root, 0)
+    root = x * _positive_root(terms, right.clamp_min(tiny))
+    return torch.where(right > 0, root, 0)
+
+
 def _positive_root(terms: list[tuple[Tensor, float]], right: Tensor) -> Tensor:
     """The ``t > 0`` with ``sum_i c_i t^(e_i) = right``, all ``c_i >= 0`` and ``e_i > 0``.
 

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from ..functional.einsum import Layout
+from ..functional.linalg import times_gram
+from ..functional.tree import Kept
 
 Factors = tuple[Tensor, ...]
 
@@ -40,6 +42,17 @@ class Model(nn.Module, ABC):
 
         return torch.func.vjp(block, factors[n])[1](residual)[0]
 
+    def cross(self, factors: Factors, n: int, y: Tensor, kept: Kept, name: str = "data") -> Tensor:
+        """The adjoint of the data, which may keep what the blocks of other factors need again.
+
+        Args:
+            factors, n: as in `adjoint`.
+            y: what is pulled back.
+            kept: remembers partial contractions while a sweep lasts.
+            name: under which name.
+        """
+        return self.adjoint(factors, n, y)
+
     def layout(self, n: int) -> Layout:
         """How factor ``n`` becomes a block ``(*, batch, rows, rank)``."""
         own = self.factor_ndims[n]
@@ -56,8 +69,15 @@ class Model(nn.Module, ABC):
         """Whether `gram` and `column_energy` are there for factor ``n``."""
         return False
 
-    def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
+    def gram(
+        self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
+    ) -> Tensor:
         """``J_n^T diag(weights) J_n`` on the rank of a block, where it is small.
+
+        Args:
+            factors, n: as in `adjoint`.
+            weights: shaped like the prediction.
+            kept: as in `cross`.
 
         Returns:
             (*, batch, rank, rank), or (*, batch, rows, rank, rank) with weights.
@@ -66,6 +86,10 @@ class Model(nn.Module, ABC):
             TypeError: this model has no small normal operator.
         """
         raise TypeError(f"{type(self).__name__} gives no gram for factor {n}")
+
+    def normal(self, factors: Factors, n: int) -> Tensor:
+        """``J_n^T J_n x_n``, as a block, where there is a gram."""
+        return times_gram(self.layout(n).pack(factors[n]), self.gram(factors, n))
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         """The squared norm of the prediction per unit of an entry of each column of factor ``n``.

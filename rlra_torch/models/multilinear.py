@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from ..functional.arguments import whole_number
 from ..functional.einsum import Contraction, Equation, Layout
+from ..functional.tree import Kept, Tree
+from ..functional.tucker import multiplied
 from .base import Factors, Model
 
 
@@ -51,6 +54,7 @@ class Multilinear(Model):
         self._forward = Contraction.of(self.equation.forward)
         self._adjoints = [Contraction.of(self.equation.adjoint(n)) for n in factors]
         self._grams = [Contraction.of(self.equation.gram(n)) for n in factors]
+        self._trees = [Tree(self.equation, cut) for cut in Tree.cuts(self.equation)]
 
     def forward(self, factors: Factors) -> Tensor:
         """The prediction.
@@ -71,7 +75,14 @@ class Multilinear(Model):
         Returns:
             shaped like factor ``n``, its columns contiguous in memory.
         """
-        found = self._adjoints[n](residual, *self._others(factors, n))
+        return self.cross(factors, n, residual, Kept())
+
+    def cross(self, factors: Factors, n: int, y: Tensor, kept: Kept, name: str = "data") -> Tensor:
+        tree = self._tree(y)
+        if tree is None:
+            found = self._adjoints[n](y, *self._others(factors, n))
+        else:
+            found = tree.adjoint(y, factors, n, kept, name)
         batch, rows, rank = self._roles[n]
         stored = batch + rank + rows
         lead = found.ndim - len(stored)
@@ -88,13 +99,16 @@ class Multilinear(Model):
     def has_gram(self, n: int) -> bool:
         return True
 
-    def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
+    def gram(
+        self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
+    ) -> Tensor:
         """``J_n^T diag(weights) J_n``, per batch entry and, with weights, per row.
 
         Args:
             factors: all factors; the ``n``-th gives its shape only.
             n: the factor.
             weights: shaped like the prediction.
+            kept: as in `cross`.
 
         Returns:
             (*, batch, rank, rank), or (*, batch, rows, rank, rank) with weights.
@@ -106,11 +120,11 @@ class Multilinear(Model):
             found = torch.einsum(self.equation.gram(n, weighted=True), weights, *others, *others)
             found = found.to(weights.dtype)
         batch, rows, rank = self._roles[n]
-        kept = found.ndim - 2 * len(rank)
-        size = found.shape[kept : kept + len(rank)].numel()
-        head = found.shape[:kept]
+        own = found.ndim - 2 * len(rank)
+        size = found.shape[own : own + len(rank)].numel()
+        head = found.shape[:own]
         if weights is not None:
-            head = (*head[: kept - len(rows)], head[kept - len(rows) :].numel())
+            head = (*head[: own - len(rows)], head[own - len(rows) :].numel())
         return found.reshape(*head, size, size)
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
@@ -149,6 +163,13 @@ class Multilinear(Model):
     def extra_repr(self) -> str:
         return repr(",".join(self.equation.inputs) + "->" + self.equation.output)
 
+    def _tree(self, y: Tensor) -> Tree | None:
+        """The one whose halves are as equal as can be, or None where there is none."""
+        if not self._trees:
+            return None
+        shape = y.shape[y.ndim - self.ndim :]
+        return min(self._trees, key=lambda t: shape[: t.cut].numel() + shape[t.cut :].numel())
+
     @staticmethod
     def _others(factors: Factors, n: int) -> Factors:
         return factors[:n] + factors[n + 1 :]
@@ -174,6 +195,23 @@ class CP(Multilinear):
             raise ValueError(f"CP supports an order of at most 24, got {order}")
         modes = string.ascii_lowercase[:order]
         super().__init__(",".join(a + "z" for a in modes) + "->" + modes)
+
+    def gram(
+        self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
+    ) -> Tensor:
+        if self.ndim == 2:
+            return super().gram(factors, n, weights, kept)
+        if weights is None:
+            found = [(x.mT @ x).to(x.dtype) for x in self._others(factors, n)]
+            return math.prod(found[1:], start=found[0])
+        # The weighted gram of a row is the adjoint of the weights in the products of two columns.
+        kept = Kept() if kept is None else kept
+        pairs = tuple(
+            kept(("pairs", m), (x,), lambda x=x: (x[..., :, None] * x[..., None, :]).flatten(-2))
+            for m, x in enumerate(factors)
+        )
+        found = self.cross(pairs, n, weights, kept, "weights")
+        return found.unflatten(-1, (factors[n].shape[-1],) * 2).to(weights.dtype)
 
 
 class NMF(CP):
@@ -214,3 +252,10 @@ class Tucker(Multilinear):
         modes, ranks = string.ascii_lowercase[:order], string.ascii_lowercase[order : 2 * order]
         factors = ",".join(a + b for a, b in zip(modes, ranks, strict=True))
         super().__init__(f"{factors},{ranks}->{modes}")
+
+    def normal(self, factors: Factors, n: int) -> Tensor:
+        *bases, core = factors
+        if n < len(bases):
+            return super().normal(factors, n)
+        # The gram of the core is a Kronecker product, as large as the square of the core.
+        return self.layout(n).pack(multiplied(core, [u.mT @ u for u in bases]))

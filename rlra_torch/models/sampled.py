@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..functional.tree import Kept
 from ..kernels.sampled import Pattern, sampled, times
 from .base import Factors, Model
 
@@ -54,7 +55,9 @@ class Sampled(Model):
     def has_gram(self, n: int) -> bool:
         return True
 
-    def gram(self, factors: Factors, n: int, weights: Tensor | None = None) -> Tensor:
+    def gram(
+        self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
+    ) -> Tensor:
         """``sum_k weights_k h_j h_j^T`` over the entries of each row, (*, rows, rank, rank)."""
         other = factors[1 - n]
         rank = other.shape[-1]

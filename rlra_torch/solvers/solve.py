@@ -273,6 +273,10 @@ def _check_parts(iteration: Iteration, problem: Problem, start: Factors | Progre
         raise TypeError(f"solve starts from factors or a Progress, got {type(start).__name__}")
     factors = start.state.factors if isinstance(start, Progress) else tuple(start)
     problem.validate(factors)
+    if problem.couplings and not iteration.couples:
+        raise TypeError(
+            f"{type(iteration).__name__} does not keep couplings between factors; use CoupledADMM"
+        )
     iteration.check(problem)
     for part in iteration.modules():
         if isinstance(part, BlockIteration) and part.nonnegative:

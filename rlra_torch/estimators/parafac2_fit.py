@@ -1,0 +1,145 @@
+"""What a PARAFAC2 fit gives back."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..plots import convergence
+from .results import Check
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from tensorly.parafac2_tensor import Parafac2Tensor
+
+
+@dataclass(frozen=True)
+class Parafac2Fit:
+    """The factors of ``X_k = A D_k B_k^T``, ``B_k = P_k Delta``, and how honest they are.
+
+    Args:
+        A: (I, r).
+        D: (K, r), row k is the diagonal of ``D_k``.
+        B: K matrices (J_k, r), the ones that meet the constraints on them.
+        P: K matrices (J_k, r) with orthonormal columns.
+        delta: (r, r); ``P_k Delta`` is the point of the PARAFAC2 set nearest to the ``B_k``.
+        slice_errors: (K,) ``||X_k - A D_k B_k^T|| / ||X_k||`` over observed entries.
+        gap: ``||B - P Delta|| / ||B||``, how far the ``B_k`` are from the set.
+        relative_error: the error of all slices together.
+        history: the checks of the best start, the first one at the start.
+        converged: whether its optimality residual met the tolerance.
+        n_iter: its iterations.
+        objectives: the objective that each start reached.
+        description: what was solved.
+
+    Example:
+        >>> from rlra_torch import parafac2
+        >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
+        >>> [b.shape for b in fit.B]
+        [(3, 1), (5, 1)]
+    """
+
+    A: Any
+    D: Any
+    B: list[Any]
+    P: list[Any]
+    delta: Any
+    slice_errors: Any
+    gap: float
+    relative_error: float
+    history: tuple[Check, ...]
+    converged: bool
+    n_iter: int
+    objectives: tuple[float, ...]
+    description: dict[str, str]
+
+    @property
+    def kkt(self) -> float:
+        """The scale-free optimality residual at the end."""
+        return self.history[-1].kkt
+
+    @property
+    def objective(self) -> float:
+        """The objective at the end."""
+        return self.history[-1].objective
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time of all starts together, checks included."""
+        return self.history[-1].seconds
+
+    @property
+    def slices(self) -> list[Any]:
+        """The prediction, K matrices (I, J_k)."""
+        return [(self.A * d) @ b.T for d, b in zip(self.D, self.B, strict=True)]
+
+    def to_tensorly(self) -> Parafac2Tensor:
+        """As TensorLy has it: slices J_k x I, ``P_k B diag(a_k) C^T``, so A there is D here.
+
+        The ``B_k`` are those of the set, which a fit with constraints on them meets up to `gap`.
+
+        Raises:
+            ImportError: TensorLy is not installed.
+
+        Example:
+            >>> from rlra_torch import parafac2
+            >>> parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1).to_tensorly().shape
+            ((3, 4), (5, 4))
+        """
+        try:
+            from tensorly.parafac2_tensor import Parafac2Tensor
+        except ImportError as error:
+            raise ImportError("to_tensorly needs TensorLy: pip install tensorly") from error
+        ones = self.D[0] * 0 + 1
+        return Parafac2Tensor((ones, [self.D, self.delta, self.A], list(self.P)))
+
+    def summary(self) -> str:
+        """A few lines that fit a terminal of 80 columns.
+
+        Example:
+            >>> from rlra_torch import parafac2
+            >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
+            >>> print(fit.summary().splitlines()[0])
+            PARAFAC2 of rank 1, DirectFitting
+        """
+        lengths = sorted({len(b) for b in self.B})
+        span = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"
+        worst = float(torch.as_tensor(self.slice_errors).max())
+        lines = [
+            "PARAFAC2 of rank {rank}, {iteration}".format(**self.description),
+            f"  slices          {len(self.B)} of {len(self.A)} x {span}",
+            f"  relative error  {self.relative_error:.5f}, at most {worst:.5f} in a slice",
+            f"  objective       {self.objective:.6g}, best of {len(self.objectives)}",
+            f"  KKT residual    {self.kkt:.1e}",
+            f"  PARAFAC2 gap    {self.gap:.1e}",
+            f"  iterations      {self.n_iter}, {self.seconds:.2f} s",
+            f"  converged       {self.converged}",
+        ]
+        return "\n".join(textwrap.fill(line, 80, subsequent_indent=" " * 18) for line in lines)
+
+    def plot(self) -> Figure:
+        """The objective and the optimality residual against time."""
+        return convergence({self.description["iteration"]: self.history}, x="seconds")
+
+
+def squared_norms(x: Tensor, weights: Tensor | None) -> Tensor:
+    """(K,) of slices (I, J, K)."""
+    squares = x.square() if weights is None else weights * x.square()
+    return squares.sum((0, 1))
+
+
+def of_start(history: Any, best: int | None) -> tuple[Check, ...]:  # noqa: ANN401
+    """The checks of one start of several."""
+    return tuple(
+        Check(
+            r.iteration,
+            r.seconds,
+            *(float(np.asarray(v) if best is None else v[best]) for v in (r.objective, r.kkt)),
+        )
+        for r in history
+    )

@@ -40,12 +40,15 @@ class Block(ABC):
     def majorized(self, x: Tensor, l1: Tensor | None, l2: Tensor | None) -> Tensor:
         """The minimizer ``z >= 0`` of a separable majorizer at ``x`` plus ``l1 z + l2 z^2 / 2``.
 
+        Where frozen factors are negative, outside the domain of the loss, a finite answer.
+
         Args:
             x: positive.
             l1: of any sign if ``l2`` is given, broadcasting with ``x``, or None.
             l2: positive, likewise.
         """
-        return self.loss.majorized(x, *self.split(x), l1, l2)
+        positive, negative = self.split(x)
+        return self.loss.majorized(x, positive.clamp_min(0), negative.clamp_min(0), l1, l2)
 
     @abstractmethod
     def majorant(self, x: Tensor, u: Tensor) -> Tensor:

@@ -81,7 +81,8 @@ def _check_derivatives(loss, case, p, y):
 def _check_majorized(loss, generator, y):
     """One step on a separable majorizer never raises the objective, and moves unless stationary."""
     a = uniform(generator, *y.shape[:1], 3)
-    for l1, l2 in product((None, torch.tensor(0.7)), (None, torch.tensor(0.4))):
+    pairs = product((None, torch.tensor(0.7)), (None, torch.tensor(0.4)))
+    for l1, l2 in (*pairs, (torch.tensor(-0.7), torch.tensor(0.4))):
         x = uniform(generator, 5, 3, low=0.1)
 
         def objective(x, l1=l1, l2=l2):

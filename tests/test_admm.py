@@ -35,11 +35,15 @@ from rlra_torch.regularizers import (
     Free,
     Group,
     NonNegative,
+    Orthonormal,
     Regularizer,
     Ridge,
     Simplex,
+    Smooth,
     Sum,
     Support,
+    TotalVariation,
+    Unimodal,
     UnitNorm,
 )
 from rlra_torch.solvers import solve
@@ -169,10 +173,10 @@ def test_operators_without_a_gram(generator):
     h, y = normal(generator, 5, 3), normal(generator, 9, 5)
     problem = Problem(y, model, Frobenius(), (NonNegative(), Free()), free=(0,))
     start = (torch.zeros(7, 3, dtype=y.dtype), h)
-    found = solve(Alternating(ADMM(), inner=20), problem, start, tol=1e-8, max_iter=2000)
-    expected = solve(Alternating(FISTA()), problem, start, tol=1e-9, max_iter=5000)
+    found = solve(Alternating(ADMM(), inner=20), problem, start, tol=1e-6, max_iter=500)
+    expected = solve(Alternating(FISTA()), problem, start, tol=1e-7, max_iter=2000)
     assert bool(found.converged)
-    close(found.objective, expected.objective, 1e-10)
+    close(found.objective, expected.objective, 1e-8)
 
 
 # --- Parts that others build on ----------------------------------------------------------------
@@ -290,6 +294,16 @@ def test_nonnegative_cp_reaches_the_reference():
     assert all((x >= 0).all() for x in fit.factors)
 
 
+def test_orthonormal_columns_end_at_the_singular_vectors(generator):
+    y = normal(generator, 12, 9)
+    problem = Problem(y, NMF(), Frobenius(), (Orthonormal(), Free()))
+    start = (normal(generator, 12, 3), normal(generator, 9, 3))
+    fit = solve(Alternating(ADMM(), inner=5), problem, start, tol=1e-9, max_iter=3000)
+    w = fit.factors[0]
+    close(w.mT @ w, torch.eye(3, dtype=y.dtype))
+    close(fit.objective, torch.linalg.svdvals(y)[3:].square().sum() / 2, 1e-8)
+
+
 def test_residuals_of_sums_are_those_of_a_solution(generator):
     """The residual falls to zero, and what it stops at is stationary for the whole penalty."""
     problem, start = example(generator, "cp")
@@ -348,3 +362,21 @@ def test_by_name(generator):
     regs = (Sum(NonNegative(), Simplex()), NonNegative())
     fit = nmf(y, 2, iteration="admm", regs=regs, max_iter=500)
     close(fit.factors[0].sum(-1), torch.ones(8, dtype=y.dtype), atol=1e-2)
+
+
+@pytest.mark.slow
+def test_compiled_whole_with_shapes_and_sums(generator):
+    """Also where the prox looks for something whose size depends on the values."""
+    torch.compiler.reset()
+    step = Alternating(ADMM(), inner=2)
+    w, h = uniform(generator, 6, 2), uniform(generator, 5, 2)
+
+    def sweep(y, w, h):
+        regs = (Sum(TotalVariation(0.1), NonNegative()), Sum(Unimodal(True), Smooth(0.1)))
+        problem = Problem(y, NMF(), Frobenius(), regs)
+        return step(step.init((w, h), problem), problem).factors
+
+    y = uniform(generator, 6, 5)
+    compiled = torch.compile(sweep, fullgraph=True, backend="aot_eager")
+    for ours, theirs in zip(compiled(y, w, h), sweep(y, w, h), strict=True):
+        close(ours, theirs, 1e-10)

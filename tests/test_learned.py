@@ -123,8 +123,9 @@ def test_no_momentum_is_the_iteration(name, generator):
     case = BLOCK_ITERATIONS[name]
     problem, start = example(generator, loss=case.losses[-1], batch=(2,))
     plain, moving = case.make(), Inertial(case.make(), 0.0)
-    found = run(Alternating(moving, inner=2), problem, start, 4)[-1]
-    expected = run(Alternating(plain, inner=2), problem, start, 4)[-1]
+    inner = 1 if name == "admm" else 2  # which chooses its weight once for all inner steps
+    found = run(Alternating(moving, inner=inner), problem, start, 4)[-1]
+    expected = run(Alternating(plain, inner=inner), problem, start, 4)[-1]
     for x, y in zip(found, expected, strict=True):
         close(x, y)
 

@@ -160,6 +160,7 @@ def _net(lower: float, upper: float) -> Callable[[Tensor], Tensor]:
     return lambda x: x.clamp(lower, upper)
 
 
+ORTHONORMAL = "orthonormal columns"  # of both signs, which not every loss can take
 REGULARIZERS = {
     "free": RegularizerCase(Free),
     "nonnegative": RegularizerCase(NonNegative, _positive),
@@ -200,7 +201,7 @@ REGULARIZERS = {
     ),
     "smooth": RegularizerCase(lambda: Smooth(0.4)),
     "smooth rows, zero ends": RegularizerCase(lambda: Smooth(0.4, True, dim=-1)),
-    "orthonormal columns": RegularizerCase(Orthonormal, _onto_orthonormal),
+    ORTHONORMAL: RegularizerCase(Orthonormal, _onto_orthonormal),
     "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
@@ -287,7 +288,7 @@ BLOCK_ITERATIONS = {
     "active set": IterationCase(
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
     ),
-    "admm": IterationCase(ADMM, EVERY_LOSS, EVERY_REG),
+    "admm": IterationCase(ADMM, EVERY_LOSS, tuple(sorted(set(EVERY_REG) - {ORTHONORMAL}))),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
     "accelerated mu": IterationCase(AcceleratedMU, EVERY_LOSS, SPLITS),
     "ccd": IterationCase(CoordinateNewton, ("kl",), SPLITS, gram=True, ordered=True),

@@ -62,8 +62,8 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--method",
         metavar="NAME",
-        help="hals, msom, mu, fista, pg, active_set, als, burg or newton "
-        "(default: hals for frobenius, mu for other losses)",
+        help="hals, amu, mu, joint, sn, msom, fista, pg, active_set, als, burg or newton "
+        "(default: hals for frobenius, amu for other losses)",
     )
     add_loss(group)
     group.add_argument(

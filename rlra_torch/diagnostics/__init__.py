@@ -1,14 +1,17 @@
-"""How far a point is from a solution, and what a solution is worth."""
+"""How far a point is from a solution, what it is worth, and whether it is the only one."""
 
+from .complete import Facets, cdl_identifiable
 from .core import core_consistency
 from .gap import GapStop, duality_gap
 from .terms import congruence, degeneracy, leverage
 from .uniqueness import KRank, Kruskal, k_rank, kruskal, uniqueness_hints
 
 __all__ = [
+    "Facets",
     "GapStop",
     "KRank",
     "Kruskal",
+    "cdl_identifiable",
     "congruence",
     "core_consistency",
     "degeneracy",

@@ -1,5 +1,6 @@
 """What users import first: factorizations and regressions in one call."""
 
+from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
@@ -15,6 +16,7 @@ __all__ = [
     "Factorization",
     "Parafac2Fit",
     "Regression",
+    "complete_dictionary_learning",
     "coupled",
     "Compressed",
     "compress",

@@ -59,8 +59,10 @@ def polar(x: Tensor) -> Tensor:
                 [ 0., -1.],
                 [ 0.,  0.]])
     """
-    u, s, vh = torch.linalg.svd(x.detach(), full_matrices=False)
-    q = u @ vh
+    finite = x.detach().isfinite().all(-1, keepdim=True).all(-2, keepdim=True)
+    # The decomposition of what is not finite is an error, not a number.
+    u, s, vh = torch.linalg.svd(torch.where(finite, x.detach(), 0), full_matrices=False)
+    q = torch.where(finite, u @ vh, math.nan)
     if not x.requires_grad:
         return q
     # Nothing is added to q but its first derivative, which divides by sums of singular values.

@@ -31,8 +31,8 @@ class ADMM(BlockIteration):
     inner iterations; for other losses it minimizes a separable majorizer, so that ``x`` stays
     nonnegative. ``rho = trace(G) / rank``, or what has its place there; where it has changed since
     the last step the multipliers change in proportion, for they follow the scale of the others. As
-    ``Alternating(ADMM(), inner=5)`` it is AO-ADMM; with sums of penalties fewer inner steps may not
-    converge. The objective may rise for a while.
+    ``Alternating(ADMM(), inner=5)`` it is AO-ADMM, with one rho for all inner steps; with sums of
+    penalties fewer of them may not converge. The objective may rise for a while.
 
     Args:
         weight: rho in units of ``trace(G) / rank``, positive: a float or a learned parameter.

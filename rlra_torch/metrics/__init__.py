@@ -10,6 +10,7 @@ from rlra_torch.metrics.consensus import (
 from rlra_torch.metrics.errors import abundance_rmse, nmse, relative_error, rmse
 from rlra_torch.metrics.factors import factor_match, match
 from rlra_torch.metrics.spectral import mrsa, spectral_angle
+from rlra_torch.metrics.supports import support_score
 
 __all__ = [
     "abundance_rmse",
@@ -25,4 +26,5 @@ __all__ = [
     "relative_error",
     "rmse",
     "spectral_angle",
+    "support_score",
 ]

@@ -110,7 +110,7 @@ class Parafac2Fit:
                     ((3, 4), (5, 4))
         """
         try:
-            from tensorly import get_backend
+            from tensorly import get_backend  # pyright: ignore[reportAttributeAccessIssue]
             from tensorly.parafac2_tensor import Parafac2Tensor
         except ImportError as error:
             raise ImportError("to_tensorly needs TensorLy: pip install tensorly") from error

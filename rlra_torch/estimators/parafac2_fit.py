@@ -98,19 +98,19 @@ class Parafac2Fit:
     def to_tensorly(self) -> Parafac2Tensor:
         """As TensorLy has it: slices J_k x I, ``P_k B diag(a_k) C^T``, so A there is D here.
 
-                The ``B_k`` are those of the set, which a fit with constraints on them meets up to `gap`.
+        The ``B_k`` are those of the set, which a fit with constraints on them meets up to `gap`.
 
-                Raises:
-                    ImportError: TensorLy is not installed.
+        Raises:
+            ImportError: TensorLy is not installed.
 
-                Example:
-                    >>> import numpy as np
-        >>> from rlra_torch import parafac2
-                    >>> parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1).to_tensorly().shape
-                    ((3, 4), (5, 4))
+        Example:
+            >>> import numpy as np
+            >>> from rlra_torch import parafac2
+            >>> parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1).to_tensorly().shape
+            ((3, 4), (5, 4))
         """
         try:
-            from tensorly import get_backend
+            from tensorly import get_backend  # pyright: ignore[reportAttributeAccessIssue]
             from tensorly.parafac2_tensor import Parafac2Tensor
         except ImportError as error:
             raise ImportError("to_tensorly needs TensorLy: pip install tensorly") from error
@@ -124,12 +124,12 @@ class Parafac2Fit:
     def summary(self) -> str:
         """A few lines that fit a terminal of 80 columns.
 
-                Example:
-                    >>> import numpy as np
-        >>> from rlra_torch import parafac2
-                    >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
-                    >>> print(fit.summary().splitlines()[0])
-                    PARAFAC2 of rank 1, DirectFitting
+        Example:
+            >>> import numpy as np
+            >>> from rlra_torch import parafac2
+            >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
+            >>> print(fit.summary().splitlines()[0])
+            PARAFAC2 of rank 1, DirectFitting
         """
         lengths = sorted({len(b) for b in self.B})
         span = f"{lengths[0]}" if len(lengths) == 1 else f"{lengths[0]} to {lengths[-1]}"

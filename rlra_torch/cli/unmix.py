@@ -54,9 +54,8 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--method",
         nargs="+",
         metavar="NAME",
-        help="among hals, msom, mu, amu, joint, ccd, sn, admm, burg, newton, fista, pg, active_set, "
-        "als "
-        "(default: hals msom mu for frobenius, msom mu for other losses)",
+        help="among hals, msom, mu, amu, joint, ccd, sn, admm, burg, newton, fista, pg, als, "
+        "active_set, pro_als (default: hals msom mu for frobenius, msom mu for other losses)",
     )
     add_loss(group)
     group.add_argument(

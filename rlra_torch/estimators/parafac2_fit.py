@@ -38,27 +38,27 @@ class Screening(NamedTuple):
 class Parafac2Fit:
     """The factors of ``X_k = A D_k B_k^T``, ``B_k = P_k Delta``, and how honest they are.
 
-        Args:
-            A: (I, r).
-            D: (K, r), row k is the diagonal of ``D_k``.
-            B: K matrices (J_k, r), the ones that meet the constraints on them.
-            P: K matrices (J_k, r) with orthonormal columns.
-            delta: (r, r); ``P_k Delta`` is the point of the PARAFAC2 set nearest to the ``B_k``.
-            slice_errors: (K,) ``||X_k - A D_k B_k^T|| / ||X_k||`` over observed entries.
-            gap: ``||B - P Delta|| / ||B||``, how far the ``B_k`` are from the set.
-            relative_error: the error of all slices together.
-            history: the checks of the best start, the first one at the start.
-            converged: whether the last optimality residual met the tolerance.
-            n_iter: its iterations.
-            objectives: that of each start, at the end of the best and where the others were left.
-            description: what was solved.
+    Args:
+        A: (I, r).
+        D: (K, r), row k is the diagonal of ``D_k``.
+        B: K matrices (J_k, r), the ones that meet the constraints on them.
+        P: K matrices (J_k, r) with orthonormal columns.
+        delta: (r, r); ``P_k Delta`` is the point of the PARAFAC2 set nearest to the ``B_k``.
+        slice_errors: (K,) ``||X_k - A D_k B_k^T|| / ||X_k||`` over observed entries.
+        gap: ``||B - P Delta|| / ||B||``, how far the ``B_k`` are from the set.
+        relative_error: the error of all slices together.
+        history: the checks of the best start, the first one at the start.
+        converged: whether the last optimality residual met the tolerance.
+        n_iter: its iterations.
+        objectives: that of each start, at the end of the best and where the others were left.
+        description: what was solved.
 
-        Example:
-            >>> import numpy as np
-    >>> from rlra_torch import parafac2
-            >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
-            >>> [b.shape for b in fit.B]
-            [(3, 1), (5, 1)]
+    Example:
+        >>> import numpy as np
+        >>> from rlra_torch import parafac2
+        >>> fit = parafac2([np.ones((4, 3)), np.ones((4, 5))], rank=1)
+        >>> [b.shape for b in fit.B]
+        [(3, 1), (5, 1)]
     """
 
     A: Any

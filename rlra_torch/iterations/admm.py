@@ -109,6 +109,7 @@ class ADMM(BlockIteration):
         """
         if len(reg.terms) == 1:
             return super().squares(x, memory, gradient, metric, reg)
+        metric = torch.maximum(metric, memory[2])
         return splitting_squares(x, [Copy(*copy) for copy in memory[1]], gradient, metric)
 
     def check(self, problem: Problem, n: int) -> None:

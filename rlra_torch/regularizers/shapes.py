@@ -241,6 +241,5 @@ def _on_vectors(function: Callable[[Tensor], Tensor], x: Tensor, dim: int) -> Te
 
 def _per_vector(weight: Tensor, x: Tensor, dim: int) -> Tensor:
     """One number for each vector along a dimension, (m, 1), in the dtype of ``x``."""
-    size = x.narrow(dim, 0, 1).shape
-    weight = weight.to(device=x.device, dtype=x.dtype).expand(size)
+    weight = weight.to(device=x.device, dtype=x.dtype).expand_as(x).narrow(dim, 0, 1)
     return weight.movedim(dim, -1).reshape(-1, 1)

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from rlra_torch import plots
 from rlra_torch.iterations import HALS, Alternating, Balanced
+from rlra_torch.plots import Mode
 
 
 def swamp() -> Figure:
@@ -61,6 +62,23 @@ def components() -> Figure:
     return plots.components(fit.factors, kinetic.modes(), title=title)
 
 
+def evolving() -> Figure:
+    """Kinetic fluorescence: PARAFAC2 of rank 2, in which time courses differ between samples."""
+    fit, still, times = kinetic.evolving(2, seed=0)
+    print(f"relative error {fit.relative_error:.4f} with profiles of each sample", end=", ")
+    print(f"{still.relative_error:.4f} with the same for all")
+    emission, excitation, time = kinetic.modes()[1:]
+    return plots.evolving(
+        fit.A,
+        fit.D,
+        fit.B,
+        (Mode("wavelengths"), time, Mode("sample")),
+        times,
+        (emission, excitation),
+        "Kinetic fluorescence, PARAFAC2 and CP of rank 2",
+    )
+
+
 def consistency() -> Figure:
     """Simulated fluorescence: core consistency over the rank."""
     values = kinetic.consistencies((1, 2, 3, 4, 5))
@@ -70,7 +88,7 @@ def consistency() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, consistency)
+    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency)
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from test_plots import assert_readable, drawn
 
-from rlra_torch.plots import Mode, components, core_consistencies, penalty_path
+from rlra_torch.plots import Mode, components, core_consistencies, evolving, penalty_path
 
 
 @pytest.fixture
@@ -107,3 +107,41 @@ class TestPenaltyPath:
     def test_what_does_not_fit_is_refused(self):
         with pytest.raises(ValueError, match="a path has weights"):
             penalty_path([1.0, 2.0], np.ones((3, 2)))
+
+
+class TestEvolving:
+    MODES = (Mode("wavelengths"), Mode("time", "min"), Mode("sample"))
+    LANDSCAPE = (Mode("emission", "nm", [1.0, 2.0, 3.0]), Mode("excitation", "nm", [4.0, 5.0]))
+
+    def model(self, generator):
+        a, d = torch.rand(6, 2, generator=generator), torch.rand(5, 2, generator=generator)
+        return a, d, [torch.rand(n, 2, generator=generator) for n in (7, 7, 9, 7, 8)]
+
+    def test_all_profiles_of_a_component_are_drawn_and_the_product_stays(self, generator):
+        a, d, profiles = self.model(generator)
+        still = torch.rand(7, 2, generator=generator)
+        figure = evolving(a, d, profiles, self.MODES, still, self.LANDSCAPE, title="evolving")
+        grid = np.array(figure.axes[:6]).reshape(2, 3)
+        lines = [line for line in grid[0, 1].get_lines() if len(line.get_xdata())]
+        assert [len(line.get_xdata()) for line in lines] == [7, 7, 9, 7, 8, 7]
+        sizes = np.stack([[bar.get_height() for bar in axes.patches] for axes in grid[:, 2]], 1)
+        norms = torch.stack([b.norm(dim=0) for b in profiles])
+        expected = (d * norms * a.norm(dim=0)).numpy()
+        order = np.argsort(-np.linalg.norm(expected, axis=0))
+        np.testing.assert_allclose(sizes, expected[:, order], rtol=1e-6)
+        assert grid[1, 0].get_ylabel() == "emission (nm)"
+        assert [axes.get_xlabel() for axes in grid[1]] == [
+            "excitation (nm)",
+            "time (min)",
+            "sample",
+        ]
+        assert_readable(figure)
+
+    def test_what_does_not_fit_is_refused(self, generator):
+        a, d, profiles = self.model(generator)
+        with pytest.raises(ValueError, match="not of one model"):
+            evolving(a, d[:3], profiles, self.MODES)
+        with pytest.raises(ValueError, match="3 modes, not 2"):
+            evolving(a, d, profiles, self.MODES[:2])
+        with pytest.raises(ValueError, match="6 pairs of ticks, A has 5"):
+            evolving(a[:5], d, profiles, self.MODES, landscape=self.LANDSCAPE)

@@ -3,6 +3,7 @@
 from rlra_torch.plots.components import Mode, components
 from rlra_torch.plots.consistency import core_consistencies
 from rlra_torch.plots.curves import Record, convergence
+from rlra_torch.plots.evolving import evolving
 from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
@@ -18,6 +19,7 @@ __all__ = [
     "components",
     "convergence",
     "core_consistencies",
+    "evolving",
     "penalty_path",
     "race",
     "rank_curves",

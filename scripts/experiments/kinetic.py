@@ -11,13 +11,15 @@ from torch import Tensor
 from rlra_torch.datasets import load_kinetic
 from rlra_torch.datasets.tensors import Kinetic
 from rlra_torch.diagnostics import core_consistency
+from rlra_torch.estimators import Factorization, Parafac2Fit, cp, parafac2
 from rlra_torch.initialization import random_factors
 from rlra_torch.iterations import HALS, Alternating
 from rlra_torch.losses import Frobenius
+from rlra_torch.metrics import match
 from rlra_torch.models import CP, Factors
 from rlra_torch.plots import Mode
 from rlra_torch.problem import Problem
-from rlra_torch.regularizers import NonNegative
+from rlra_torch.regularizers import Free, NonNegative
 from rlra_torch.solvers import solve
 
 
@@ -60,6 +62,19 @@ def fitted(
     start = problem.scaled(random_factors([(n, rank) for n in y.shape], y, seed))
     found = solve(Alternating(HALS(), inner=5), problem, start, max_iter=max_iter, tol=1e-6)
     return Fit(found.factors, float(problem.relative_error(found.factors)), float(found.kkt))
+
+
+def evolving(rank: int, seed: int) -> tuple[Parafac2Fit, Factorization, Tensor]:
+    """PARAFAC2 and CP, samples as slices; and the time courses of CP in the order of PARAFAC2."""
+    known = data()
+    y = known.tensor.masked_fill(~known.observed, float("nan")).flatten(1, 2)
+    settings = {"seed": seed, "max_iter": 200, "tol": 1e-4}
+    fit = parafac2(y, rank, **settings)
+    still = cp(y, rank, iteration="hals", regs=(Free(), Free(), Free()), **settings)
+    _, spectra, times = still.factors
+    # Signs are free.
+    order = match(spectra.abs(), fit.A.abs())
+    return fit, still, times[:, order]
 
 
 def simulated(noise: float = 0.01) -> Tensor:

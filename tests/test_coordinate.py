@@ -384,7 +384,7 @@ def test_extrapolation_speeds_up_mu(generator):
 class Worse(BlockIteration):
     """Ten times as large, and NaN in the first problem; it counts its steps."""
 
-    def init(self, x):
+    def init(self, x, reg):
         return (x.new_zeros(x.shape[:-1]),)
 
     def forward(self, x, memory, block, reg):

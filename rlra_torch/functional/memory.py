@@ -61,14 +61,23 @@ class LiveBytes(TorchDispatchMode):
     A storage counts once, however many views it has.
 
     Attributes:
-        live: bytes alive now.
-        peak: the most there were.
+        peak: the most bytes there were.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.live = self.peak = 0
-        self._known: dict[int, weakref.finalize] = {}
+        self._alive = self.peak = 0
+        # Of each storage: a reference to it and its bytes. What dies notes its reference in a list,
+        # by a call without any Python in which an interruption would be lost.
+        self._known: dict[int, tuple[weakref.ref, int]] = {}
+        self._gone: list[weakref.ref] = []
+        self._keys: dict[int, int] = {}
+
+    @property
+    def live(self) -> int:
+        """Bytes alive now."""
+        self._settle()
+        return self._alive
 
     def __torch_dispatch__(
         self,
@@ -88,18 +97,21 @@ class LiveBytes(TorchDispatchMode):
     def _meet(self, x: Tensor, counted: bool) -> None:
         if x.layout is not torch.strided:
             return
+        self._settle()
         storage = x.untyped_storage()
         if storage._cdata not in self._known:
             size = storage.nbytes() if counted else 0
-            self._known[storage._cdata] = weakref.finalize(
-                storage, self._forget, storage._cdata, size
-            )
-            self.live += size
-            self.peak = max(self.peak, self.live)
+            reference = weakref.ref(storage, self._gone.append)
+            self._known[storage._cdata] = reference, size
+            self._keys[id(reference)] = storage._cdata
+            self._alive += size
+            self.peak = max(self.peak, self._alive)
 
-    def _forget(self, key: int, size: int) -> None:
-        self.live -= size
-        del self._known[key]
+    def _settle(self) -> None:
+        """Subtract what has died."""
+        while self._gone:
+            key = self._keys.pop(id(self._gone.pop()))
+            self._alive -= self._known.pop(key)[1]
 
 
 def _tensors(values: Iterable[object]) -> Iterator[Tensor]:

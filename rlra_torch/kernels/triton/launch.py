@@ -61,7 +61,7 @@ _DOUBLE = {
     ),
     "both": (Tile(32, 32, 4, 1), Tile(32, 32, 8, 1), Tile(16, 16, 4, 2), Tile(16, 16, 4, 1)),
     "both+": (
-        Tile(32, 32, 8, 1), Tile(16, 16, 4, 1), Tile(16, 16, 4, 1, True), Tile(16, 16, 4, 1, True),
+        Tile(32, 32, 8, 1), Tile(16, 16, 4, 1), Tile(16, 16, 4, 1, True), Tile(16, 16, 8, 1),
     ),
 }  # fmt: skip
 

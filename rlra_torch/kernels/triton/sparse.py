@@ -157,7 +157,7 @@ class Block(NamedTuple):
 
 
 def block_of(rank: int, dtype: torch.dtype) -> Block:
-    """As many entries as fit beside their sums in the registers of one warp.
+    """As many entries as fit beside their sums in the registers of one warp, or of two.
 
     Args:
         rank: r, at most `MAX_RANK`.
@@ -168,7 +168,8 @@ def block_of(rank: int, dtype: torch.dtype) -> Block:
         32
     """
     held = 1024 if dtype == torch.float32 else 512
-    return Block(max(4, min(64, held // padded(rank))), 1)
+    warps = 2 if padded(rank) * dtype.itemsize >= 1024 else 1
+    return Block(max(4, min(64, held // padded(rank))), warps)
 
 
 def _launch(

@@ -36,7 +36,7 @@ def block_of(rank: int, dtype: torch.dtype, own: bool, wish: int) -> Block:
         >>> block_of(20, torch.float32, own=False, wish=100).rows
         32
     """
-    held = (1024 if dtype == torch.float32 else 512) // (2 if own else 1)
+    held = (1024 if dtype == torch.float32 and rank <= 64 else 512) // (2 if own else 1)
     block = max(1, min(32, held // padded(rank, 1)))
     while block > max(8, wish):
         block //= 2

@@ -281,9 +281,12 @@ class TestInterruption:
             text=True,
         )
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(2)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
+        try:
+            time.sleep(2)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
         assert process.returncode == 130
         assert err.startswith("rlra: interrupted") and err.count("\n") == 1
         assert sorted(os.listdir()) == ["large.npy", "scene.npy"]

@@ -2,6 +2,7 @@
 
 import importlib
 import math
+import os
 from dataclasses import replace
 
 import pytest
@@ -18,8 +19,10 @@ from rlra_torch.regularizers import NonNegative, Support
 from rlra_torch.solvers import (
     Checkpoint,
     EarlyStop,
+    History,
     Progress,
     ProgressBar,
+    Record,
     load_checkpoint,
     solve,
 )
@@ -429,3 +432,55 @@ def test_progress_is_what_callbacks_get(generator):
     assert all(isinstance(p, Progress) for p in seen)
     assert [p.n_iter.tolist() for p in seen] == [[0, 0], [2, 2], [4, 4]]
     assert [len(p.history) for p in seen] == [1, 2, 3]
+
+
+# --- The history ------------------------------------------------------------------------------
+
+
+def record(i: int, shape: tuple[int, ...] = ()) -> Record:
+    values = torch.full((2, *shape), float(i), dtype=torch.float64)
+    return Record(i, 0.1 * i, values[0], -values[1])
+
+
+@pytest.mark.parametrize("shape", [(), (3,)])
+def test_a_history_is_a_sequence_of_its_records(shape):
+    records = [record(i, shape) for i in range(200)]
+    history = History()
+    for entry in records:
+        history = history.followed(entry)
+    assert len(history) == 200 and [r.iteration for r in history] == list(range(200))
+    for got, want in zip((history[-1], *history[3:7]), (records[-1], *records[3:7]), strict=True):
+        assert got[:2] == want[:2]
+        assert torch.equal(got.objective, want.objective) and torch.equal(got.kkt, want.kkt)
+    with pytest.raises(IndexError):
+        history[200]
+
+
+def test_histories_that_part_do_not_disturb_each_other():
+    start = History([record(0)])
+    one, two = start.followed(record(1)), start.followed(record(2))
+    one, changed = one.followed(record(3)), one.replaced(record(4))
+    assert [r.iteration for r in one] == [0, 1, 3]
+    assert [r.iteration for r in two] == [0, 2]
+    assert [r.iteration for r in changed] == [0, 4] and len(start) == 1
+    assert float(one[1].objective) == 1 and float(two[1].objective) == 2
+
+
+def test_a_long_solve_needs_no_more_memory_than_a_short_one():
+    sizes = []
+
+    def watch(progress: Progress) -> None:
+        if len(progress.history) % 300 == 0:
+            with open("/proc/self/statm") as file:
+                sizes.append(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+
+    if not os.path.exists("/proc/self/statm"):
+        pytest.skip("no /proc to read the memory from")
+    y = torch.rand(50, 10000, generator=torch.Generator().manual_seed(0))
+    problem = Problem(y, NMF(), Frobenius(), (NonNegative(), NonNegative()))
+    start = (torch.ones(50, 3), torch.ones(10000, 3))
+    settings = {"max_iter": 1500, "tol": 0, "check_every": 1, "callbacks": [watch]}
+    solve(Alternating(HALS()), problem, start, **settings)
+    assert len(sizes) == 5
+    # One small tensor a check, left among the temporaries, cost 0.8 MB each.
+    assert sizes[-1] - sizes[0] < 100e6

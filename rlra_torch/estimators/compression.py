@@ -169,4 +169,4 @@ def _measured(problem: Problem, found: Solution, factors: tuple[torch.Tensor, ..
     """The solution with its last check that of the whole problem."""
     objective, kkt = (x.cpu() for x in problem.measure(factors))
     last = Record(found.history[-1].iteration, found.history[-1].seconds, objective, kkt)
-    return Solution(factors, found.converged, found.n_iter, (*found.history[:-1], last))
+    return Solution(factors, found.converged, found.n_iter, found.history.replaced(last))

@@ -1,13 +1,15 @@
 """Solvers: the one loop, with stopping and callbacks around it."""
 
 from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
+from .history import History, Record
 from .online import OnlineNMF
 from .path import solve_path
-from .solve import Progress, Record, Solution, solve
+from .solve import Progress, Solution, solve
 
 __all__ = [
     "Checkpoint",
     "EarlyStop",
+    "History",
     "OnlineNMF",
     "Progress",
     "ProgressBar",

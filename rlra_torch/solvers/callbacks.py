@@ -15,7 +15,8 @@ from torch import Tensor
 from ..functional.arguments import real_number, whole_number
 from ..functional.files import replaced_file
 from ..iterations import State
-from .solve import Progress, Record
+from .history import History, Record
+from .solve import Progress
 
 
 class ProgressBar:
@@ -150,7 +151,7 @@ def load_checkpoint(path: str | Path, device: torch.device | str | None = None) 
     try:
         content = torch.load(path, map_location=device, weights_only=True)
         state = State(*content["state"])
-        history = tuple(Record(*entry) for entry in content["history"])
+        history = History(Record(*entry) for entry in content["history"])
         return Progress(state, content["done"], content["n_iter"], history)
     except Exception as error:
         raise ValueError(f"{path} is not a checkpoint of a solve, or it is damaged") from error

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,24 +18,9 @@ from ..iterations import BlockIteration, Iteration, State, iterates, require_ite
 from ..models import Factors
 from ..problem import Problem
 from ..validation import check_signs
+from .history import History, Record
 from .memory import check_memory
 from .running import Running, running
-
-
-class Record(NamedTuple):
-    """What was measured at one check, on the CPU.
-
-    Args:
-        iteration: how many iterations had been done.
-        seconds: since the start, checks included.
-        objective: (*,) of each problem.
-        kkt: (*,) the scale-free optimality residual of each problem.
-    """
-
-    iteration: int
-    seconds: float
-    objective: Tensor
-    kkt: Tensor
 
 
 @dataclass(frozen=True)
@@ -52,7 +37,7 @@ class Progress:
     state: State
     done: Tensor
     n_iter: Tensor
-    history: tuple[Record, ...]
+    history: History
 
 
 Callback = Callable[[Progress], Any]
@@ -72,7 +57,7 @@ class Solution:
     factors: Factors
     converged: Tensor
     n_iter: Tensor
-    history: tuple[Record, ...]
+    history: History
 
     @property
     def kkt(self) -> Tensor:
@@ -198,7 +183,7 @@ def _advanced(
     state = part.scatter(progress.state, before, after)
     n_iter = torch.where(progress.done, progress.n_iter, progress.n_iter + count)
     record = Record(last.iteration + count, time.perf_counter() - begin, objective, kkt)
-    return Progress(state, met, n_iter, (*progress.history, record))
+    return Progress(state, met, n_iter, progress.history.followed(record))
 
 
 def _without(before: Progress, after: Progress, lost: Tensor) -> Progress:
@@ -212,7 +197,7 @@ def _without(before: Progress, after: Progress, lost: Tensor) -> Progress:
         _frozen(here, before.state, after.state),
         after.done | here,
         torch.where(here, before.n_iter, after.n_iter),
-        (*after.history[:-1], record),
+        after.history.replaced(record),
     )
 
 
@@ -222,7 +207,7 @@ def _first(
     shape, device = problem.batch_shape, problem.data.device
     nobody = torch.zeros(shape, dtype=torch.bool, device=device)
     none = torch.zeros(shape, dtype=torch.long, device=device)
-    empty = Progress(iteration.init(factors, problem), nobody, none, ())
+    empty = Progress(iteration.init(factors, problem), nobody, none, History())
     return _measured(iteration, empty, problem, empty.state, 0, tol, begin)
 
 
@@ -241,7 +226,7 @@ def _measured(
     objective, kkt = objective.cpu(), kkt.cpu()
     done_before = before.history[-1].iteration if before.history else 0
     record = Record(count + done_before, time.perf_counter() - begin, objective, kkt)
-    return Progress(state, done, n_iter, (*before.history, record))
+    return Progress(state, done, n_iter, before.history.followed(record))
 
 
 def _whole(x: Any) -> Tensor:  # noqa: ANN401

@@ -44,7 +44,7 @@ from rlra_torch.iterations import (
     ScalarNewton,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
-from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Parafac2, Sensed, Tucker
+from rlra_torch.models import CP, NMF, Coded, Factors, Model, Multilinear, Parafac2, Sensed, Tucker
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
@@ -53,6 +53,7 @@ from rlra_torch.regularizers import (
     ElasticNet,
     Free,
     Group,
+    InducedL1,
     KSparse,
     LowerBound,
     Monotone,
@@ -187,6 +188,8 @@ REGULARIZERS = {
     ),
     "group of columns": RegularizerCase(lambda: Group(0.3)),
     "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+    "induced l1": RegularizerCase(lambda: InducedL1(0.3)),
+    "induced l1 of nonnegative columns": RegularizerCase(lambda: InducedL1(0.3, True), _positive),
     "increasing": RegularizerCase(Monotone, lambda x: x.cummax(-2).values),
     "decreasing nonnegative rows": RegularizerCase(
         lambda: Monotone(True, True, dim=-1), lambda x: x.clamp_min(0).cummin(-1).values
@@ -241,6 +244,7 @@ MODELS = {
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
     "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
+    "coded": ModelCase(Coded, ((5, 3), (3, 2), (4, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
 }

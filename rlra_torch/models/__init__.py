@@ -2,6 +2,7 @@
 
 from .base import Factors, Gauge, Model
 from .coded import Coded
+from .convolutive import Convolutive
 from .coupled import Coupled
 from .multilinear import CP, NMF, Multilinear, Tucker
 from .parafac2 import Parafac2
@@ -11,6 +12,7 @@ __all__ = [
     "CP",
     "NMF",
     "Coded",
+    "Convolutive",
     "Coupled",
     "Factors",
     "Gauge",

@@ -28,7 +28,7 @@ def shrink_largest_columns(x: Tensor, threshold: Tensor | float) -> Tensor:
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 12.2.2
 
     Example:
-        >>> shrink_largest_columns(torch.tensor([[3.0, 1.0], [1.0, 0.0]]), 1.0)
+        >>> shrink_largest_columns(torch.tensor([[3.0, 1.0], [1.0, 0.0]]), 0.5)
         tensor([[2.5000, 1.0000],
                 [0.5000, 0.0000]])
     """

@@ -29,7 +29,7 @@ class InducedL1(Regularizer):
     Example:
         >>> import torch
         >>> reg, x = InducedL1(1.0), torch.tensor([[3.0, 1.0], [1.0, 0.0]])
-        >>> reg(x), reg.prox(x, 1.0)
+        >>> reg(x), reg.prox(x, 0.5)
         (tensor(4.), tensor([[2.5000, 1.0000],
                 [0.5000, 0.0000]]))
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from ..functional.einsum import Layout
@@ -21,6 +20,7 @@ class Coded(Model):
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 12.2
 
     Example:
+        >>> import torch
         >>> Coded()((torch.ones(4, 3), torch.ones(3, 2), torch.ones(5, 2))).shape
         torch.Size([4, 5])
     """

@@ -74,9 +74,10 @@ def cdl_identifiable(codes: Tensor, k: int | None = None) -> Facets:
 
     A decomposition ``Y = D B^T`` with k-sparse rows of B and D of full column rank, square or tall
     as in low-rank sparse component analysis, is essentially unique if every facet (the span of all
-    atoms but one) holds ``floor(r (r - 2) / (r - k)) + 1`` samples of which any r - 1 are independent. They are picked greedily; samples on one line
-    count once, and of the samples that use some s < r - 1 atoms only, s count, which is the general
-    position of coefficients that are not related to each other. What is zero must be so exactly.
+    atoms but one) holds ``floor(r (r - 2) / (r - k)) + 1`` samples of which any r - 1
+    are independent. They are picked greedily; samples on one line count once, and of the samples
+    that use some s < r - 1 atoms only, s count, which is the general position of coefficients that
+    are not related to each other. What is zero must be so exactly.
 
     Args:
         codes: B, (n, r), a sample in each row.

@@ -17,7 +17,7 @@ from ..solvers import solve
 from .mixture import MixedCodes, Mixture
 
 # Steps between two checks; weights of a path, each this many times the one before, and their steps.
-INNER, FALL, SMALLEST, STEPS = 20, 0.6, 1e-6, 100
+INNER, FALL, SMALLEST, STEPS = 50, 0.6, 1e-6, 100
 
 
 def block_fista(

@@ -99,13 +99,10 @@ def sparse_component_analysis(
     normals = independent(*hyperplanes(white, DRAWN * rank, draw))
     # N^T V^T are the codes, and V^T = N^-T codes.
     w = s * torch.linalg.pinv(normals)
-    h = BestSubset()(
-        white.new_zeros(white.shape), (), problem.block(1, (w, white)), problem.regs[1]
-    )
     step = Alternating([ProjectedLeastSquares(), BestSubset()])
-    found = solve(
-        step, problem, (w, h[0]), max_iter=max_iter, tol=1e-7, check_every=5, callbacks=(_stands,)
-    )
+    h, _ = step.of(1)(torch.zeros_like(white), (), problem.block(1, (w, white)), problem.regs[1])
+    settings = {"max_iter": max_iter, "tol": 1e-7, "check_every": 5, "callbacks": (_stands,)}
+    found = solve(step, problem, (w, h), **settings)
     best = found.objective.argmin(0).to(Y.device)
     w, h = (_picked(x, best) for x in found.factors)
     size = torch.linalg.vector_norm(w, dim=-2, keepdim=True)

@@ -89,7 +89,7 @@ def consistency() -> Figure:
 
 def coding() -> Figure:
     """Mixed sparse coding: supports that are found, over noise and conditioning."""
-    title = "Supports of 5 of 100 atoms in 6 columns; 200 is the condition on the left, 20 dB right"
+    title = "Mixed sparse coding: 5 of 100 atoms in each of 6 columns"
     return plots.recovery(mixed.curves(), title, "nonzeros found (%)")
 
 

@@ -139,8 +139,8 @@ def curves(count: int = 10) -> list[Panel]:
     """Support recovery over noise at condition 200, and over the condition at 20 dB."""
     panels = []
     for label, values, log in (
-        ("SNR (dB)", NOISES, False),
-        ("condition of B", CONDITIONS, True),
+        ("SNR (dB), condition 200", NOISES, False),
+        ("condition of B, 20 dB", CONDITIONS, True),
     ):
         found: dict[str, list[float]] = {}
         for value in values:
@@ -150,9 +150,9 @@ def curves(count: int = 10) -> list[Panel]:
             for name, method in methods(draw).items():
                 score = recovered(method(*problems[:3], SPARSITY).codes, problems.x)
                 found.setdefault(name, []).append(float(score.mean()))
-        print(f"{label:18}" + "".join(f"{value:8g}" for value in values))
+        print(f"{label:24}" + "".join(f"{value:8g}" for value in values))
         for name, scores in found.items():
-            print(f"{name:18}" + "".join(f"{score:8.1f}" for score in scores))
+            print(f"{name:24}" + "".join(f"{score:8.1f}" for score in scores))
         panels.append(Panel(label, values, found, log))
     return panels
 

@@ -72,7 +72,7 @@ class Problem:
     y: Tensor | Data | tuple[Tensor | Data, ...]
     model: Model
     loss: Loss
-    regs: Sequence[Regularizer] | Joint
+    regs: Sequence[Regularizer]
     weights: Tensor | tuple[Tensor | None, ...] | None = None
     free: tuple[int, ...] | None = None
     couplings: tuple[Coupling, ...] = ()
@@ -340,7 +340,7 @@ class Problem:
         """The same problem with some factors held fixed."""
         return replace(self, free=tuple(n for n in self.order if n not in frozen))
 
-    def regularized(self, regs: Sequence[Regularizer] | Joint) -> Problem:
+    def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
         return self._with("regs", regs if isinstance(regs, Joint) else tuple(regs))

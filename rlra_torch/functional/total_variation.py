@@ -154,11 +154,11 @@ def denoise(
         new = tuple(
             (at + step * jump).clamp(-limit, limit) for at, jump in zip(r, slope, strict=True)
         )
-        uphill = sum(
+        uphill = [
             ((at - now) * (now - old)).flatten(y.ndim - own).sum(-1)
             for at, now, old in zip(r, new, q, strict=True)
-        )
-        t = torch.where(uphill[wide] > 0, 1.0, t)
+        ]
+        t = torch.where(torch.stack(uphill).sum(0)[wide] > 0, 1.0, t)
         later = (1 + (1 + 4 * t.square()).sqrt()) / 2
         r = tuple(now + (t - 1) / later * (now - old) for now, old in zip(new, q, strict=True))
         q, t = new, later

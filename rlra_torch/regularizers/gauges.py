@@ -10,7 +10,7 @@ from torch import Tensor
 from ..functional.arguments import real_number
 from ..functional.proximal import group_shrink, soft_threshold
 from ..functional.total_variation import Lattice, denoise
-from .base import Regularizer, hyperparameter
+from .base import Regularizer, Split, hyperparameter
 
 
 class Polar(NamedTuple):
@@ -127,6 +127,15 @@ class Gauge(Regularizer):
         width = (self.weight * step).to(x.dtype)
         x, memory = self._without_l2(x, width, memory, self.steps)
         return group_shrink(x, self.l2 * width, -2) if self.l2 else x, memory
+
+    def split(self, x: Tensor) -> Split:
+        """``||z|| <= ||z||^2 / (2 ||x||) + ||x|| / 2``, and the l1 norm as it is."""
+        if self.tv:
+            return super().split(x)
+        norm = x.square().sum(-2, keepdim=True).sqrt()
+        tiny = torch.finfo(x.dtype).tiny ** 0.5
+        l1 = (self.weight * self.l1).to(x.dtype)
+        return Split(l1, (self.weight * self.l2).to(x.dtype) / norm.clamp_min(tiny))
 
     def polar(self, g: Tensor, steps: int = 40, inner: int = 50) -> Polar:
         """The polar without the weight: ``<g, v> <= polar(g) gauge(v)`` for all v.

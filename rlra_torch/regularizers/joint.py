@@ -15,7 +15,7 @@ from .base import Regularizer
 from .gauges import Gauge
 
 
-class Joint(nn.ModuleList, ABC):
+class Joint(nn.ModuleList, Sequence[Regularizer], ABC):
     """Regularizers of all factors that cost something only together; given where a list of them is.
 
     Its members say what each factor is measured with, and how factors are balanced.

@@ -22,8 +22,8 @@ class MixedCodes:
 
     Args:
         codes: X, (*, d, r).
-        support: (*, r, k) the atoms of each column, in increasing order; some have a code of 0 where
-            fewer than k are of use.
+        support: (*, r, k) the atoms of each column, in increasing order; some have a code of
+            0 where fewer than k are of use.
         residual: (*,) ``||Y - D X B^T|| / ||Y||``.
         history: (steps, *) the residual after each step of the search, the best so far.
     """

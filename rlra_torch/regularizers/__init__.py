@@ -14,6 +14,8 @@ from .couplings import (
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
 from .induced import InducedL1
+from .gauges import Gauge, Polar
+from .joint import Joint, ProjectiveNorm
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
@@ -26,8 +28,10 @@ __all__ = [
     "Coupling",
     "ElasticNet",
     "Free",
+    "Gauge",
     "Group",
     "InducedL1",
+    "Joint",
     "KSparse",
     "LowerBound",
     "MappedColumns",
@@ -38,6 +42,8 @@ __all__ = [
     "NonNegativeThrough",
     "Orthonormal",
     "Parafac2Set",
+    "Polar",
+    "ProjectiveNorm",
     "Quadratic",
     "Regularizer",
     "Ridge",

@@ -13,8 +13,8 @@ from .couplings import (
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
-from .induced import InducedL1
 from .gauges import Gauge, Polar
+from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum

@@ -1,0 +1,177 @@
+"""Exactly sparse nonnegative least squares by branch and bound, the nodes of all rows together."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .supports import nonnegative_on
+
+# Entries of the largest temporary tensors of one step.
+ENTRIES = 2**22
+
+
+class Found(NamedTuple):
+    """The best solution of each row.
+
+    Args:
+        x: (n, r).
+        squares: (n,), the squared residuals.
+        nodes: (n,), on how many supports nonnegative least squares was solved.
+        optimal: bool (n,), whether the search was finished.
+    """
+
+    x: Tensor
+    squares: Tensor
+    nodes: Tensor
+    optimal: Tensor
+
+
+class Nodes(NamedTuple):
+    """Parts of the search: the supports between a forced and an allowed one.
+
+    Args:
+        row: (N,) whose.
+        allowed: bool (N, r).
+        forced: bool (N, r), within the allowed; at most k.
+        x: (N, r), a feasible start on the allowed.
+        bound: (N,), no solution of this part has a smaller squared residual.
+    """
+
+    row: Tensor
+    allowed: Tensor
+    forced: Tensor
+    x: Tensor
+    bound: Tensor
+
+    def at(self, index: Tensor | slice) -> Nodes:
+        """Some of them."""
+        return Nodes(*(part[index] for part in self))
+
+
+def branch_and_bound(
+    root: Tensor,
+    target: Tensor,
+    k: Tensor,
+    total: bool = False,
+    max_nodes: int | None = None,
+) -> Found:
+    """``min ||R x - q||`` over ``x >= 0`` with at most k nonzeros, for all rows.
+
+    Nonnegative least squares on all that a node allows is a bound for what lies below it. Where
+    that solution has more than k nonzeros, a better one lacks some of them: the first that it
+    lacks, the largest coming first, tells the children apart, and those before it are forced. The
+    child with k forced is a leaf, the k largest of its parent, and is looked at first. Nodes of all
+    rows are solved together, each from the solution of its parent.
+
+    Args:
+        root: R, (p, r).
+        target: q, (n, p).
+        k: int64 (n,), the most nonzeros of each row; at least 1 where entries sum to one.
+        total: whether entries sum to one; R and q are then `lifted`.
+        max_nodes: for each row; one that needs more keeps the best solution found.
+
+    References:
+        | Nadisic, Vandaele, Gillis, Cohen, Exact sparse nonnegative least squares (2020)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 15.2
+
+    Example:
+        >>> target, k = torch.tensor([[3.0, -1.0, 4.0]]), torch.tensor([1])
+        >>> branch_and_bound(torch.eye(3), target, k).x
+        tensor([[0., 0., 4.]])
+    """
+    best = _start(root, target, total)
+    # Bounds are compared as norms, which rounding moves by that much.
+    slack = 32 * torch.finfo(root.dtype).eps * torch.linalg.vector_norm(target, dim=-1)
+    size = max(1, ENTRIES // root.numel())
+    stack = [_roots(root, target, k, total)]
+    while stack:
+        nodes = _open(_taken(stack, size), best, slack)
+        if max_nodes is not None:
+            spent = best.nodes[nodes.row] >= max_nodes
+            best.optimal[nodes.row[spent]] = False
+            nodes = nodes.at(~spent)
+        best.nodes.index_add_(0, nodes.row, torch.ones_like(nodes.row))
+        goal = target[nodes.row]
+        x = nonnegative_on(root, goal, nodes.allowed, nodes.x, total)
+        squares = (goal - x @ root.mT).square().sum(-1)
+        sparse = (x > 0).sum(-1) <= k[nodes.row]
+        _record(best, nodes.row[sparse], x[sparse], squares[sparse])
+        solved = nodes._replace(x=x, bound=squares).at(~sparse)
+        children = _children(_open(solved, best, slack), root, k, total)
+        if len(children.row):
+            stack.append(children)
+    return best
+
+
+def _start(root: Tensor, target: Tensor, total: bool) -> Found:
+    """Zero, which is not feasible where entries sum to one."""
+    n, squares = len(target), target.square().sum(-1)
+    return Found(
+        target.new_zeros(n, root.shape[-1]),
+        torch.full_like(squares, torch.inf) if total else squares,
+        torch.zeros(n, dtype=torch.long, device=target.device),
+        torch.ones(n, dtype=torch.bool, device=target.device),
+    )
+
+
+def _roots(root: Tensor, target: Tensor, k: Tensor, total: bool) -> Nodes:
+    """Everything is allowed and nothing forced, for all rows that may have nonzeros."""
+    row = k.nonzero()[:, 0]
+    x = target.new_zeros(len(row), root.shape[-1])
+    if total:
+        distance = root.square().sum(0) - 2 * target[row] @ root
+        x.scatter_(-1, distance.argmin(-1, keepdim=True), 1.0)
+    nothing = torch.zeros_like(x, dtype=torch.bool)
+    return Nodes(row, ~nothing, nothing, x, target.new_zeros(len(row)))
+
+
+def _taken(stack: list[Nodes], size: int) -> Nodes:
+    """The last ``size`` nodes, taken from the stack."""
+    taken, count = [], 0
+    while stack and count < size:
+        last = stack.pop()
+        keep = max(0, len(last.row) - (size - count))
+        if keep:
+            stack.append(last.at(slice(keep)))
+        taken.append(last.at(slice(keep, None)))
+        count += len(taken[-1].row)
+    return Nodes(*(torch.cat(parts) for parts in zip(*taken, strict=True)))
+
+
+def _open(nodes: Nodes, best: Found, slack: Tensor) -> Nodes:
+    """Those below which there may be something better."""
+    known = best.squares[nodes.row].sqrt()
+    return nodes.at(nodes.bound.sqrt() < known - slack[nodes.row])
+
+
+def _record(best: Found, row: Tensor, x: Tensor, squares: Tensor) -> None:
+    """Keep what is better than before; of equals the first, so that every run finds the same."""
+    least = best.squares.scatter_reduce(0, row, squares, "amin")
+    first = ((squares == least[row]) & (least < best.squares)[row]).nonzero()[:, 0]
+    winner = torch.full_like(best.nodes, len(row)).scatter_reduce(0, row[first], first, "amin")
+    won = winner < len(row)
+    best.x[won] = x[winner[won]]
+    best.squares.copy_(least)
+
+
+def _children(nodes: Nodes, root: Tensor, k: Tensor, total: bool) -> Nodes:
+    """What lacks a nonzero, by the first that it lacks; the most forced come last."""
+    free = (nodes.x > 0) & ~nodes.forced
+    worth = torch.where(free, nodes.x * torch.linalg.vector_norm(root, dim=0), -1)
+    place = worth.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
+    spare = k[nodes.row] - nodes.forced.sum(-1)
+    found = []
+    for j in range(1 + (int(spare.max()) if len(spare) else -1)):
+        # A solution with more than k nonzeros has more free ones than there are to spare.
+        own, turn, full = (part[spare >= j] for part in (nodes.row, place, spare == j))
+        own = nodes.at(spare >= j)
+        forced = own.forced | (free[spare >= j] & (turn < j))
+        allowed = torch.where(full[:, None], forced, own.allowed & (turn != j))
+        x = torch.where(allowed, own.x, 0)
+        if total:
+            x = x / x.sum(-1, keepdim=True)
+        found.append(Nodes(own.row, allowed, forced, x, own.bound))
+    return Nodes(*(torch.cat(parts) for parts in zip(*found, strict=True))) if found else nodes

@@ -9,6 +9,7 @@ from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
+from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
 from .tucker import tucker
 
 __all__ = [
@@ -16,6 +17,8 @@ __all__ = [
     "Factorization",
     "Parafac2Fit",
     "Regression",
+    "SparsePath",
+    "SparseRegression",
     "complete_dictionary_learning",
     "coupled",
     "Compressed",
@@ -30,5 +33,7 @@ __all__ = [
     "nnls",
     "parafac2",
     "proco_als",
+    "sparse_nnls",
+    "sparse_nnls_path",
     "tucker",
 ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .supports import nonnegative_on
+from .supports import Rows, nonnegative_on
 
 # Entries of the largest temporary tensors of one step.
 ENTRIES = 2**22
@@ -52,8 +52,7 @@ class Nodes(NamedTuple):
 
 
 def branch_and_bound(
-    root: Tensor,
-    target: Tensor,
+    rows: Rows,
     k: Tensor,
     total: bool = False,
     max_nodes: int | None = None,
@@ -67,8 +66,7 @@ def branch_and_bound(
     rows are solved together, each from the solution of its parent.
 
     Args:
-        root: R, (p, r).
-        target: q, (n, p).
+        rows: the problems.
         k: int64 (n,), the most nonzeros of each row; at least 1 where entries sum to one.
         total: whether entries sum to one; R and q are then `lifted`.
         max_nodes: for each row; one that needs more keeps the best solution found.
@@ -78,15 +76,17 @@ def branch_and_bound(
         | Cohen, Regularized low-rank approximations (HDR, 2026), section 15.2
 
     Example:
-        >>> target, k = torch.tensor([[3.0, -1.0, 4.0]]), torch.tensor([1])
-        >>> branch_and_bound(torch.eye(3), target, k).x
+        >>> rows = Rows(torch.eye(3)[None], torch.tensor([0]), torch.tensor([[3.0, -1.0, 4.0]]))
+        >>> branch_and_bound(rows, torch.tensor([1])).x
         tensor([[0., 0., 4.]])
     """
-    best = _start(root, target, total)
+    best = _start(rows, total)
+    norms = torch.linalg.vector_norm(rows.roots, dim=-2)
     # Bounds are compared as norms, which rounding moves by that much.
-    slack = 32 * torch.finfo(root.dtype).eps * torch.linalg.vector_norm(target, dim=-1)
-    size = max(1, ENTRIES // root.numel())
-    stack = [_roots(root, target, k, total)]
+    eps = torch.finfo(norms.dtype).eps
+    slack = 32 * eps * torch.linalg.vector_norm(rows.target, dim=-1)
+    size = max(1, ENTRIES // rows.roots[0].numel())
+    stack = [_roots(rows, k, total)]
     while stack:
         nodes = _open(_taken(stack, size), best, slack)
         if max_nodes is not None:
@@ -94,38 +94,39 @@ def branch_and_bound(
             best.optimal[nodes.row[spent]] = False
             nodes = nodes.at(~spent)
         best.nodes.index_add_(0, nodes.row, torch.ones_like(nodes.row))
-        goal = target[nodes.row]
-        x = nonnegative_on(root, goal, nodes.allowed, nodes.x, total)
-        squares = (goal - x @ root.mT).square().sum(-1)
+        own = rows.at(nodes.row)
+        x = nonnegative_on(own, nodes.allowed, nodes.x, total)
+        squares = own.residual(x).square().sum(-1)
         sparse = (x > 0).sum(-1) <= k[nodes.row]
         _record(best, nodes.row[sparse], x[sparse], squares[sparse])
-        solved = nodes._replace(x=x, bound=squares).at(~sparse)
-        children = _children(_open(solved, best, slack), root, k, total)
+        solved = _open(nodes._replace(x=x, bound=squares).at(~sparse), best, slack)
+        children = _children(solved, norms[rows.owner[solved.row]], k, total)
         if len(children.row):
             stack.append(children)
     return best
 
 
-def _start(root: Tensor, target: Tensor, total: bool) -> Found:
+def _start(rows: Rows, total: bool) -> Found:
     """Zero, which is not feasible where entries sum to one."""
-    n, squares = len(target), target.square().sum(-1)
+    n, squares = len(rows.target), rows.target.square().sum(-1)
     return Found(
-        target.new_zeros(n, root.shape[-1]),
+        squares.new_zeros(n, rows.roots.shape[-1]),
         torch.full_like(squares, torch.inf) if total else squares,
-        torch.zeros(n, dtype=torch.long, device=target.device),
-        torch.ones(n, dtype=torch.bool, device=target.device),
+        torch.zeros(n, dtype=torch.long, device=squares.device),
+        torch.ones(n, dtype=torch.bool, device=squares.device),
     )
 
 
-def _roots(root: Tensor, target: Tensor, k: Tensor, total: bool) -> Nodes:
+def _roots(rows: Rows, k: Tensor, total: bool) -> Nodes:
     """Everything is allowed and nothing forced, for all rows that may have nonzeros."""
     row = k.nonzero()[:, 0]
-    x = target.new_zeros(len(row), root.shape[-1])
+    x = rows.target.new_zeros(len(row), rows.roots.shape[-1])
     if total:
-        distance = root.square().sum(0) - 2 * target[row] @ root
-        x.scatter_(-1, distance.argmin(-1, keepdim=True), 1.0)
+        squares = rows.at(row).of(rows.roots.square().sum(-2))
+        _, cross = rows.at(row).normal()
+        x.scatter_(-1, (squares - 2 * cross).argmin(-1, keepdim=True), 1.0)
     nothing = torch.zeros_like(x, dtype=torch.bool)
-    return Nodes(row, ~nothing, nothing, x, target.new_zeros(len(row)))
+    return Nodes(row, ~nothing, nothing, x, rows.target.new_zeros(len(row)))
 
 
 def _taken(stack: list[Nodes], size: int) -> Nodes:
@@ -157,10 +158,10 @@ def _record(best: Found, row: Tensor, x: Tensor, squares: Tensor) -> None:
     best.squares.copy_(least)
 
 
-def _children(nodes: Nodes, root: Tensor, k: Tensor, total: bool) -> Nodes:
+def _children(nodes: Nodes, norms: Tensor, k: Tensor, total: bool) -> Nodes:
     """What lacks a nonzero, by the first that it lacks; the most forced come last."""
     free = (nodes.x > 0) & ~nodes.forced
-    worth = torch.where(free, nodes.x * torch.linalg.vector_norm(root, dim=0), -1)
+    worth = torch.where(free, nodes.x * norms, -1)
     place = worth.argsort(dim=-1, descending=True, stable=True).argsort(dim=-1)
     spare = k[nodes.row] - nodes.forced.sum(-1)
     found = []

@@ -90,5 +90,7 @@ def _on_each(root: Tensor, target: Tensor, index: Tensor, total: bool) -> tuple[
         missing = (1 - x.sum(-2, keepdim=True)) / half.square().sum(-2, keepdim=True)
         x = x + missing * torch.linalg.solve_triangular(upper, half, upper=True)
         squares = squares + (missing * half).square().sum(-2)
-    usable = (x > 0).all(-2) & ~dependent.any(-1, keepdim=True)
+    # What is positive by rounding only is none: a sparser support is as good.
+    rounding = 4 * eps * torch.linalg.vector_norm(target, dim=-1)[..., None, None, :]
+    usable = (x * norms[..., None] > rounding).all(-2) & ~dependent.any(-1, keepdim=True)
     return x, torch.where(usable, squares, torch.inf)

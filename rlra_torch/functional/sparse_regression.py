@@ -8,8 +8,9 @@ from torch import Tensor
 from .branch_and_bound import Found, branch_and_bound
 from .enumeration import enumerate_supports
 from .subsets import subset_count
+from .supports import Rows
 
-# Rows that are searched together.
+# Rows that supports are tried on together.
 ROWS = 2**16
 
 
@@ -43,18 +44,20 @@ def sparse_regression(
         tensor([[[0., 0., 4.],
                  [3., 0., 4.]]])
     """
-    *lead, n, levels = k.shape
+    n, levels = k.shape[-2:]
     if total:
         root, target = lifted(root, target)
     most = int(k.max())
     if branch is None:
         branch = max_nodes is not None or branching_is_cheaper(root.shape[-2:], n, most, levels)
-    if branch and lead:
-        parts = zip(root.flatten(0, -3), target.flatten(0, -3), k.flatten(0, -3), strict=True)
-        several = [_pieces(*part, total, branch, max_nodes) for part in parts]
-        stacked = (torch.stack(parts) for parts in zip(*several, strict=True))
-        return Found(*(x.unflatten(0, lead) for x in stacked))
-    return _pieces(root, target, k, total, branch, max_nodes)
+    if not branch:
+        return _enumerated(root, target, k, total)
+    size = n * levels
+    owner = torch.arange(root.shape[:-2].numel(), device=k.device).repeat_interleave(size)
+    each = target.unsqueeze(-2).expand(*k.shape, -1).reshape(-1, target.shape[-1])
+    rows = Rows(root.reshape(-1, *root.shape[-2:]), owner, each)
+    found = branch_and_bound(rows, k.flatten().clamp_max(root.shape[-1]), total, max_nodes)
+    return Found(*(part.unflatten(0, k.shape) for part in found))
 
 
 def branching_is_cheaper(shape: tuple[int, ...], n: int, most: int, levels: int) -> bool:
@@ -148,33 +151,15 @@ def reduced_gram(gram: Tensor, cross: Tensor) -> tuple[Tensor, Tensor]:
     return root, (cross / size[..., None, :]) @ vectors * inverse[..., None, :]
 
 
-def _pieces(
-    root: Tensor, target: Tensor, k: Tensor, total: bool, branch: bool, max_nodes: int | None
-) -> Found:
-    found = [
-        _branched(root, some, levels, total, max_nodes)
-        if branch
-        else _enumerated(root, some, levels, total)
-        for some, levels in zip(target.split(ROWS, -2), k.split(ROWS, -2), strict=True)
-    ]
-    x, *rest = zip(*found, strict=True)
-    return Found(torch.cat(x, -3), *(torch.cat(parts, -2) for parts in rest))
-
-
-def _branched(root: Tensor, target: Tensor, k: Tensor, total: bool, max_nodes: int | None) -> Found:
-    each = target.repeat_interleave(k.shape[-1], 0)
-    found = branch_and_bound(root, each, k.flatten().clamp_max(root.shape[-1]), total, max_nodes)
-    return Found(*(part.unflatten(0, k.shape) for part in found))
-
-
 def _enumerated(root: Tensor, target: Tensor, k: Tensor, total: bool) -> Found:
-    rank, rows = root.shape[-1], root.shape[-2]
-    k = k.clamp_max(rank)
-    path = enumerate_supports(root, target, int(k.max()), total)
-    nodes = [subset_count(rank, 0, min(p, rows)) for p in range(rank + 1)]
-    return Found(
-        path.x.gather(-2, k[..., None].expand(*k.shape, rank)),
-        path.squares.gather(-1, k),
-        torch.tensor(nodes, device=k.device)[k],
-        torch.ones_like(k, dtype=torch.bool),
-    )
+    p, r = root.shape[-2:]
+    k, most = k.clamp_max(r), min(int(k.max()), r)
+    x, squares = [], []
+    for some, levels in zip(target.split(ROWS, -2), k.split(ROWS, -2), strict=True):
+        path = enumerate_supports(root, some, most, total)
+        place = levels[..., None].expand(*levels.shape, r)
+        x.append(path.x.gather(-2, place))
+        squares.append(path.squares.gather(-1, levels))
+    nodes = torch.tensor([subset_count(r, 0, min(q, p)) for q in range(r + 1)], device=k.device)
+    done = torch.ones_like(k, dtype=torch.bool)
+    return Found(torch.cat(x, -3), torch.cat(squares, -2), nodes[k], done)

@@ -14,6 +14,7 @@ from .couplings import (
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
+from .sparse_simplex import SparseSimplex
 from .sums import Sum
 from .support import Support
 from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
@@ -43,6 +44,7 @@ __all__ = [
     "Same",
     "Simplex",
     "Smooth",
+    "SparseSimplex",
     "Split",
     "Sum",
     "Support",

@@ -90,7 +90,7 @@ def branch_and_bound(
     while stack:
         nodes = _open(_taken(stack, size), best, slack)
         if max_nodes is not None:
-            spent = best.nodes[nodes.row] >= max_nodes
+            spent = _spent(nodes.row, best.nodes, max_nodes)
             best.optimal[nodes.row[spent]] = False
             nodes = nodes.at(~spent)
         best.nodes.index_add_(0, nodes.row, torch.ones_like(nodes.row))
@@ -146,6 +146,15 @@ def _open(nodes: Nodes, best: Found, slack: Tensor) -> Nodes:
     """Those below which there may be something better."""
     known = best.squares[nodes.row].sqrt()
     return nodes.at(nodes.bound.sqrt() < known - slack[nodes.row])
+
+
+def _spent(row: Tensor, nodes: Tensor, most: int) -> Tensor:
+    """Which are more than a row may have, the last of the stack coming first."""
+    ordered, order = row.flip(0).sort(stable=True)
+    place = torch.arange(len(row), device=row.device) - torch.searchsorted(ordered, ordered)
+    spent = torch.empty_like(row, dtype=torch.bool)
+    spent[order] = nodes[ordered] + place >= most
+    return spent.flip(0)
 
 
 def _record(best: Found, row: Tensor, x: Tensor, squares: Tensor) -> None:

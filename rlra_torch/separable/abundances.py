@@ -12,6 +12,8 @@ from ..iterations import ActiveSet
 from ..losses import Frobenius
 from ..regularizers import NonNegative
 
+_BYTES = 2**26
+
 
 def nonnegative(M: Tensor, W: Tensor, start: Tensor | None = None) -> Tensor:  # noqa: N803
     """``argmin ||m - W h||`` over ``h >= 0``, for each pixel m.
@@ -112,7 +114,7 @@ def _by_pieces(
     spectra = spectra.detach().reshape(-1, bands, rank)
     out = pixels.new_zeros(len(pixels), count, rank)
     begin = out if start is None else start.reshape(out.shape)
-    for where in pieces(pixels, 1 + 40 * rank * rank / bands):
+    for where in pieces(pixels, 1 + 40 * rank * rank / bands, _BYTES):
         out[:, where] = _piece(pixels[..., where], spectra, begin[:, where], always_one)
     return out.reshape(*lead, count, rank)
 

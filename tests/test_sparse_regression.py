@@ -1,11 +1,13 @@
 """Exactly sparse regressions: two searches and a brute force of SciPy's agree."""
 
+import time
 from itertools import combinations
 
 import numpy as np
 import pytest
 import torch
 from conformance import close
+from experiments import exactly_sparse
 from scipy.optimize import nnls as scipy_nnls
 
 from rlra_torch import nmf, nnls
@@ -17,6 +19,7 @@ from rlra_torch.losses import Frobenius
 from rlra_torch.models import NMF
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import KSparse, NonNegative, SparseSimplex
+from rlra_torch.separable import snpa, sparse_separable
 
 SEARCHES = ("enumeration", "branch and bound")
 KINDS = ("tall", "wide", "conditioned", "duplicates", "small", "exact", "zero", "correlated")
@@ -295,3 +298,54 @@ def test_the_iteration_says_what_it_solves(reg):
     problem = Problem(torch.ones(4, 3), NMF(), Frobenius(), (NonNegative(), reg))
     with pytest.raises(TypeError, match="SparseNNLS solves for nonnegative rows"):
         Alternating(SparseNNLS()).check(problem)
+
+
+@pytest.mark.parametrize(("r", "k"), [(4, 2), (6, 2)])
+def test_sparse_nmf_finds_spectra_that_nmf_does_not(r, k):
+    """Dense spectra: NMF has many solutions, of which the sparse ones are the truth."""
+    plain, sparse = exactly_sparse.recovered(0, r, k, starts=1)
+    assert sparse < 0.3 and plain > 5 * sparse
+
+
+@pytest.mark.slow
+def test_indian_pines():
+    """Every pixel by both searches, and one in a hundred by brute force."""
+    spectra, y = exactly_sparse.pines()
+    begin = time.perf_counter()
+    fits = [sparse_nnls(spectra, y, 2, search=search) for search in SEARCHES]
+    assert time.perf_counter() - begin < 40
+    close(fits[0].residuals, fits[1].residuals)
+    few = slice(None, None, 100)
+    brute_force = exactly_sparse.brute_force(spectra.numpy(), y[:, few].numpy(), 2)
+    close(fits[0].residuals[few], torch.from_numpy(brute_force), 1e-11)
+
+
+# --- Sources within the hull -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("outer", "inner"), [(3, 2), (4, 2)])
+def test_sources_within_the_hull_are_found(outer, inner):
+    """More sources than bands: SNPA finds the vertices, the sparse variant all."""
+    for seed in range(3):
+        data, truth = exactly_sparse.hidden(seed, outer, inner)
+        found = sparse_separable(data, outer + inner, k=2)
+        assert set(found.indices.tolist()) == truth
+        assert found.residual < 1e-6 and ((found.abundances > 0).sum(-1) <= 2).all()
+        close(found.abundances.sum(-1), torch.ones(data.shape[1]).double(), 1e-6)
+        assert not truth <= set(snpa(data, outer + inner).indices.tolist())
+
+
+def test_fewer_sources_scales_and_bad_pixels():
+    data, truth = exactly_sparse.hidden(0, 3, 2)
+    scales = 0.5 + torch.rand(data.shape[1], generator=torch.Generator().manual_seed(0)).double()
+    data = torch.cat((data * scales, data[:, :2] * torch.nan, 0 * data[:, :1]), -1)
+    data = torch.cat((data, torch.eye(3)[:, :1].double()), -1)
+    mask = torch.arange(data.shape[1]) == data.shape[1] - 1
+    found = sparse_separable(data, 7, k=2, mask=mask)
+    assert set(found.indices.tolist()) == truth | {-1}
+    assert found.abundances.shape == (data.shape[1], 7) and not found.abundances[-2].any()
+    assert found.abundances[[55, 56, 58]].isnan().all() and not found.spectra[:, 5:].any()
+    assert found.residual < 1e-6
+    assert (sparse_separable(0 * data[:, :4], 2, k=2).indices == -1).all()
+    with pytest.raises(ValueError, match="takes one matrix"):
+        sparse_separable(torch.rand(2, 3, 4), 2, k=1)

@@ -5,6 +5,7 @@ from .result import Separable
 from .smoothed import smoothed_spa, smoothed_vca
 from .snpa import snpa
 from .spa import spa
+from .sparse import sparse_separable
 from .subspace import outlying
 from .vca import vca
 from .xray import xray
@@ -17,6 +18,7 @@ __all__ = [
     "smoothed_vca",
     "snpa",
     "spa",
+    "sparse_separable",
     "sum_at_most_one",
     "sum_to_one",
     "vca",

@@ -65,10 +65,10 @@ def sparse_separable(
     # A pixel of zeros is a mixture of nothing, whatever the others sum to.
     live = (known.allowed & (known.norms > 0)).nonzero()[:, 0]
     data = known.data[:, live]
-    tol = torch.finfo(data.dtype).eps ** 0.4 if tol is None else real_number("tol", tol)
+    level = torch.finfo(data.dtype).eps ** 0.4 if tol is None else real_number("tol", tol)
     chosen = live.new_zeros(0)
     if len(live):
-        limit = tol * float(known.norms[live].max())
+        limit = level * float(known.norms[live].max())
         picked = snpa(data, r).indices
         chosen = _kept(data, _completed(data, picked[picked >= 0], k, limit), r, k, limit)
     found, spectra = live[chosen], M.detach()[:, live[chosen]]

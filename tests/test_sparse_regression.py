@@ -154,6 +154,9 @@ def test_a_search_that_is_cut_off_says_so():
     assert (cut.nodes <= whole.nodes).all() and (cut.nodes <= 3).all()
     assert ((cut.x > 0).sum(0) <= 4).all() and (cut.residuals >= whole.residuals - 1e-12).all()
     close(torch.from_numpy(cut.x[:, cut.optimal]), torch.from_numpy(whole.x[:, cut.optimal]))
+    cut = sparse_nnls(a, y, 4, sum_to_one=True, max_nodes=1)
+    close(torch.from_numpy(cut.x.sum(0)), torch.ones(30).double())
+    assert not cut.optimal.all() and ((cut.x > 0).sum(0) <= 4).all()
 
 
 def test_fewer_nodes_than_supports():

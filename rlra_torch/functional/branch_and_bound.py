@@ -86,7 +86,7 @@ def branch_and_bound(
     eps = torch.finfo(norms.dtype).eps
     slack = 32 * eps * torch.linalg.vector_norm(rows.target, dim=-1)
     size = max(1, ENTRIES // rows.roots[0].numel())
-    stack = [_roots(rows, k, total)]
+    stack = [_roots(k, best.x)]
     while stack:
         nodes = _open(_taken(stack, size), best, slack)
         if max_nodes is not None:
@@ -107,26 +107,22 @@ def branch_and_bound(
 
 
 def _start(rows: Rows, total: bool) -> Found:
-    """Zero, which is not feasible where entries sum to one."""
-    n, squares = len(rows.target), rows.target.square().sum(-1)
-    return Found(
-        squares.new_zeros(n, rows.roots.shape[-1]),
-        torch.full_like(squares, torch.inf) if total else squares,
-        torch.zeros(n, dtype=torch.long, device=squares.device),
-        torch.ones(n, dtype=torch.bool, device=squares.device),
-    )
+    """Zero, or the best single one where entries sum to one."""
+    n = len(rows.target)
+    x = rows.target.new_zeros(n, rows.roots.shape[-1])
+    if total:
+        gram, cross = rows.normal()
+        distances = gram.diagonal(dim1=-2, dim2=-1) - 2 * cross
+        x.scatter_(-1, distances.argmin(-1, keepdim=True), 1.0)
+    nodes = torch.zeros(n, dtype=torch.long, device=x.device)
+    return Found(x, rows.residual(x).square().sum(-1), nodes, nodes == 0)
 
 
-def _roots(rows: Rows, k: Tensor, total: bool) -> Nodes:
+def _roots(k: Tensor, x: Tensor) -> Nodes:
     """Everything is allowed and nothing forced, for all rows that may have nonzeros."""
     row = k.nonzero()[:, 0]
-    x = rows.target.new_zeros(len(row), rows.roots.shape[-1])
-    if total:
-        squares = rows.at(row).of(rows.roots.square().sum(-2))
-        _, cross = rows.at(row).normal()
-        x.scatter_(-1, (squares - 2 * cross).argmin(-1, keepdim=True), 1.0)
-    nothing = torch.zeros_like(x, dtype=torch.bool)
-    return Nodes(row, ~nothing, nothing, x, rows.target.new_zeros(len(row)))
+    nothing = torch.zeros_like(x[row], dtype=torch.bool)
+    return Nodes(row, ~nothing, nothing, x[row], x.new_zeros(len(row)))
 
 
 def _taken(stack: list[Nodes], size: int) -> Nodes:

@@ -23,8 +23,7 @@ class SparseNNLS(BlockIteration):
     should be small, or k close to it. What k is the regularizer says: `KSparse` of nonnegative
     rows, `SparseSimplex` of rows, or `NonNegative` (all may be nonzero). Alternated with any
     iteration on the other factors it gives sparse NMF with an objective that never rises. Gradients
-    flow through least squares on the supports, which do not move. Enumeration does not synchronise,
-    branch and bound does.
+    flow through least squares on the supports, which do not move. The search waits for the device.
 
     References:
         | Nadisic, Vandaele, Gillis, Cohen, Exact sparse nonnegative least squares (2020)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from experiments import balancing, kinetic, mixed
+from experiments import balancing, exactly_sparse, kinetic, mixed
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
@@ -93,8 +93,29 @@ def coding() -> Figure:
     return plots.recovery(mixed.curves(), title, "nonzeros found (%)")
 
 
+def sparse() -> Figure:
+    """Indian Pines: the best abundances of five spectra with one, two and all of them a pixel."""
+    path, errors = exactly_sparse.pines_path()
+    for name, error in errors.items():
+        print(f"{name:26} relative error {error:.4f}")
+    maps = torch.cat([path.x[k].unflatten(-1, (145, 145)) for k in (1, 2, 5)])
+    labels = [f"{at} {n}" for at in ("one:", "two:", "all:") for n in range(1, 6)]
+    title = "Indian Pines: abundances with at most one, two or all of five spectra in a pixel"
+    return plots.abundance_maps(maps, labels, title, limits=(0, 1))
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency, coding)
+    figure.__name__: figure
+    for figure in (
+        swamp,
+        starts,
+        path,
+        components,
+        evolving,
+        consistency,
+        coding,
+        sparse,
+    )
 }
 
 

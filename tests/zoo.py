@@ -42,6 +42,7 @@ from rlra_torch.iterations import (
     Repeat,
     Safeguarded,
     ScalarNewton,
+    SparseNNLS,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from rlra_torch.models import (
@@ -75,6 +76,7 @@ from rlra_torch.regularizers import (
     Ridge,
     Simplex,
     Smooth,
+    SparseSimplex,
     Sum,
     TotalVariation,
     Unimodal,
@@ -188,6 +190,10 @@ REGULARIZERS = {
     "simplex of rows": RegularizerCase(Simplex, lambda x: _onto_simplex(x, -1)),
     "simplex of columns": RegularizerCase(
         lambda: Simplex(2.0, dim=-2), lambda x: 2 * _onto_simplex(x, -2)
+    ),
+    "sparse simplex of rows": RegularizerCase(
+        lambda: SparseSimplex(2),
+        lambda x: _onto_simplex(_onto_sparse(x - x.amin(-1, True), 2, -1), -1),
     ),
     "unit columns": RegularizerCase(UnitNorm, lambda x: _onto_sphere(x, -2)),
     "unit nonnegative columns": RegularizerCase(
@@ -313,6 +319,13 @@ BLOCK_ITERATIONS = {
     "fista": IterationCase(FISTA, regs=EVERY_REG),
     "active set": IterationCase(
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
+    ),
+    "sparse nnls": IterationCase(
+        SparseNNLS,
+        regs=("nonnegative", "sparse nonnegative rows", "sparse simplex of rows"),
+        descends=LEAST_SQUARES,
+        unconvex=True,
+        gram=True,
     ),
     "admm": IterationCase(ADMM, EVERY_LOSS, tuple(sorted(set(EVERY_REG) - {ORTHONORMAL}))),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),

@@ -11,6 +11,7 @@ from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
 from .sparse_components import SparseComponents, sparse_component_analysis
+from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
 from .tucker import tucker
 
 __all__ = [
@@ -20,6 +21,8 @@ __all__ = [
     "Parafac2Fit",
     "Regression",
     "SparseComponents",
+    "SparsePath",
+    "SparseRegression",
     "complete_dictionary_learning",
     "coupled",
     "Compressed",
@@ -36,5 +39,7 @@ __all__ = [
     "parafac2",
     "proco_als",
     "sparse_component_analysis",
+    "sparse_nnls",
+    "sparse_nnls_path",
     "tucker",
 ]

@@ -29,6 +29,7 @@ from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
 from .safeguarded import Safeguarded
 from .som import MSOM, SOM
+from .sparse_nnls import SparseNNLS
 
 __all__ = [
     "ADMM",
@@ -68,6 +69,7 @@ __all__ = [
     "Repeat",
     "Safeguarded",
     "ScalarNewton",
+    "SparseNNLS",
     "State",
     "iterates",
     "require_iteration",

@@ -17,6 +17,7 @@ from .gauges import Gauge, Polar
 from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
+from .sparse_simplex import SparseSimplex
 from .sums import Sum
 from .support import Support
 from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
@@ -51,6 +52,7 @@ __all__ = [
     "Same",
     "Simplex",
     "Smooth",
+    "SparseSimplex",
     "Split",
     "Sum",
     "Support",

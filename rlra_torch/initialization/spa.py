@@ -36,15 +36,37 @@ def spa_indices(y: Tensor, rank: int) -> Tensor:
         >>> spa_indices(torch.tensor([[1.0, 2.0, 0.0], [1.0, 0.0, 3.0]]), 2)
         tensor([2, 1])
     """
+    check_columns("spa", y, rank)
+    return with_unused(successive_projection(y, rank), y.shape[-1])
+
+
+def check_columns(name: str, y: Tensor, rank: int) -> None:
+    """Check that there are as many columns as a start selects.
+
+    Raises:
+        ValueError: If rank is not between 1 and n.
+    """
     columns = y.shape[-1]
     if not 1 <= rank <= columns:
         raise ValueError(
-            f"spa was given rank {rank} for data of shape {tuple(y.shape)}, whose columns it "
+            f"{name} was given rank {rank} for data of shape {tuple(y.shape)}, whose columns it "
             f"selects; choose a rank between 1 and {columns}."
         )
-    chosen = successive_projection(y, rank)
+
+
+def with_unused(chosen: Tensor, columns: int) -> Tensor:
+    """Indices with the lowest that are unused in the place of each -1.
+
+    Args:
+        chosen: Indices, (*, r), r at most the number of columns.
+        columns: How many columns there are.
+
+    Example:
+        >>> with_unused(torch.tensor([1, -1, -1]), 4)
+        tensor([1, 0, 2])
+    """
     missing = chosen < 0
-    used = torch.zeros(*y.shape[:-2], columns + 1, dtype=torch.uint8, device=y.device)
+    used = torch.zeros(*chosen.shape[:-1], columns + 1, dtype=torch.uint8, device=chosen.device)
     used = used.scatter(-1, chosen.where(~missing, columns), 1)[..., :columns]
     unused = used.argsort(dim=-1, stable=True)
     return chosen.where(~missing, unused.gather(-1, (missing.cumsum(-1) - 1).clamp_min(0)))

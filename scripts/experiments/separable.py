@@ -92,7 +92,7 @@ def trial(protocol: Protocol, seed: int) -> Trial:
         material = torch.cat([torch.arange(RANK), torch.full((len(pairs),), -1)])
         return Trial(clean, noise, material)
     concentration = torch.rand(RANK, generator=draw, dtype=torch.float64)
-    gammas = torch._standard_gamma(concentration.expand(160, RANK), generator=draw)
+    gammas = torch._standard_gamma(concentration.expand(160, RANK), generator=draw)  # type: ignore
     clean = W @ torch.cat([eye, eye, gammas / gammas.sum(1, keepdim=True)]).mT
     noise = torch.randn(clean.shape, generator=draw, dtype=torch.float64)
     material = torch.cat([torch.arange(RANK).repeat(2), torch.full((160,), -1)])
@@ -119,7 +119,7 @@ def recovery(protocol: Protocol, trials: int = 20) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--trials", type=int, default=20)
     options = parser.parse_args()
     for protocol in PROTOCOLS:

@@ -10,11 +10,11 @@ Each is written as a PNG file named after it, and the numbers that it shows are 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from experiments import balancing, exactly_sparse, kinetic, mixed
+from experiments import balancing, convex, exactly_sparse, kinetic, mixed, separable
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
@@ -104,6 +104,30 @@ def sparse() -> Figure:
     return plots.abundance_maps(maps, labels, title, limits=(0, 1))
 
 
+def pure_pixels() -> Figure:
+    """Pure pixels recovered under noise: fewer bands than spectra, or spectra nearly dependent."""
+    panels = [
+        _found(protocol.name, protocol.levels, separable.recovery(protocol, trials=5))
+        for protocol in separable.PROTOCOLS
+    ]
+    return plots.recovery(panels, "Recovery of 20 pure pixels, mean of five trials")
+
+
+def middle_points() -> Figure:
+    """Pure pixels among middle points that noise moves outwards: greedy and convex selection."""
+    panel = _found("middle points", convex.LEVELS, convex.recovery(trials=4))
+    return plots.recovery([panel], "Recovery of 10 pure pixels, mean of four trials")
+
+
+def _found(name: str, levels: Sequence[float], curves: dict[str, list[float]]) -> plots.Panel:
+    """The panel of a protocol, whose numbers are printed too."""
+    print(f"{name}, noise {', '.join(f'{level:.0e}' for level in levels)}")
+    for method, values in curves.items():
+        print(f"  {method}: {', '.join(f'{value:.2f}' for value in values)}")
+    percent = {method: [100 * value for value in values] for method, values in curves.items()}
+    return plots.Panel("noise level", levels, percent, log=True, title=name)
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     figure.__name__: figure
     for figure in (
@@ -115,6 +139,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         consistency,
         coding,
         sparse,
+        pure_pixels,
+        middle_points,
     )
 }
 

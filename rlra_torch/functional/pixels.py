@@ -51,11 +51,21 @@ def column_norms(data: Tensor) -> Tensor:
         tensor([5.0000e+30, 1.0000e+00])
     """
     if waits_for_nothing(data):
-        squares = torch.cat([data[..., at].square().sum(-2) for at in pieces(data, 2)], -1)
+        squares = torch.cat([_squares(part) for part in data.split(2**17, -1)], -1)
         largest, finfo = squares.amax(-1), torch.finfo(data.dtype)
         if bool((largest.isfinite() & (largest > finfo.tiny / finfo.eps**2)).all()):
             return squares.sqrt()
     return torch.cat([_scaled_norms(data[..., at]) for at in pieces(data, 4)], -1)
+
+
+def _squares(x: Tensor) -> Tensor:
+    if x.shape[-1] < 2**12:
+        return x.square().sum(-2)
+    # Row by row nothing but the sums stays in the cache: about two products with a vector.
+    total = torch.zeros_like(x[..., 0, :])
+    for row in x.unbind(-2):
+        total.addcmul_(row, row)
+    return total
 
 
 def _scaled_norms(x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..functional.pixels import column_norms, pieces, select_columns, waits_for_nothing
 
-_CANDIDATES = 128
+_CANDIDATES = 256
 
 
 def spa_indices(y: Tensor, rank: int) -> Tensor:
@@ -36,15 +36,37 @@ def spa_indices(y: Tensor, rank: int) -> Tensor:
         >>> spa_indices(torch.tensor([[1.0, 2.0, 0.0], [1.0, 0.0, 3.0]]), 2)
         tensor([2, 1])
     """
+    check_columns("spa", y, rank)
+    return with_unused(successive_projection(y, rank), y.shape[-1])
+
+
+def check_columns(name: str, y: Tensor, rank: int) -> None:
+    """Check that there are as many columns as a start selects.
+
+    Raises:
+        ValueError: If rank is not between 1 and n.
+    """
     columns = y.shape[-1]
     if not 1 <= rank <= columns:
         raise ValueError(
-            f"spa was given rank {rank} for data of shape {tuple(y.shape)}, whose columns it "
+            f"{name} was given rank {rank} for data of shape {tuple(y.shape)}, whose columns it "
             f"selects; choose a rank between 1 and {columns}."
         )
-    chosen = successive_projection(y, rank)
+
+
+def with_unused(chosen: Tensor, columns: int) -> Tensor:
+    """Indices with the lowest that are unused in the place of each -1.
+
+    Args:
+        chosen: Indices, (*, r), r at most the number of columns.
+        columns: How many columns there are.
+
+    Example:
+        >>> with_unused(torch.tensor([1, -1, -1]), 4)
+        tensor([1, 0, 2])
+    """
     missing = chosen < 0
-    used = torch.zeros(*y.shape[:-2], columns + 1, dtype=torch.uint8, device=y.device)
+    used = torch.zeros(*chosen.shape[:-1], columns + 1, dtype=torch.uint8, device=chosen.device)
     used = used.scatter(-1, chosen.where(~missing, columns), 1)[..., :columns]
     unused = used.argsort(dim=-1, stable=True)
     return chosen.where(~missing, unused.gather(-1, (missing.cumsum(-1) - 1).clamp_min(0)))
@@ -116,7 +138,7 @@ class ProjectedColumns:
 
     Their squared norms are kept, ||m||² - Σ (uᵢᵀ m)², so that each direction takes one product
     with the data and the memory is that of one row. This cancels; so the norms of those columns
-    that may be the largest are computed anew from the data, and of all where these are too many
+    that may be the longest are computed anew from the data, and of all where these are too many
     (on other devices than the CPU always, for there the host would have to wait for the device).
 
     Args:
@@ -136,20 +158,27 @@ class ProjectedColumns:
     ) -> None:
         self.data = data.detach()
         norms = column_norms(self.data) if norms is None else norms
-        self.allowed = norms.isfinite() if allowed is None else norms.isfinite() & allowed
-        self.original = torch.where(self.allowed, norms, 0)
-        largest = self.original.amax(-1, keepdim=True)
+        finite = norms.isfinite()
+        self.allowed = finite if allowed is None else finite & allowed
+        norms = torch.where(self.allowed, norms, 0)
+        largest = norms.amax(-1, keepdim=True)
         self.scale = torch.where(largest > 0, largest, 1)
+        self.original = norms / self.scale
         self.basis = self.data.new_empty((*data.shape[:-1], 0))
-        self.energy = (self.original / self.scale).square()
-        self.squares = self.energy
+        self.looks = waits_for_nothing(self.data)
+        # On the CPU what does not count is minus infinity.
+        self.squares = torch.where(self.allowed, self.original.square(), -torch.inf)
+        self.finite = not self.looks or bool(finite.all())
 
     def project_out(self, column: Tensor) -> None:
         """Make all columns orthogonal to one more, (*, m, 1)."""
         direction = self.rest(column)
         self.basis = torch.cat([self.basis, direction], -1)
-        cosines = (self.data.mT @ direction)[..., 0] / self.scale
-        self.squares = (self.squares - cosines.square()).clamp_min(0)
+        if self.looks:
+            heights = (self.data.mT @ (direction / self.scale.unsqueeze(-1)))[..., 0]
+            self.squares.addcmul_(heights, heights, value=-1)
+            if not self.finite:
+                self.squares.nan_to_num_(-torch.inf)
 
     def rest(self, column: Tensor) -> Tensor:
         """The direction of what is new in a column, (*, m, 1); 0 where that is rounding noise."""
@@ -171,28 +200,28 @@ class ProjectedColumns:
         It is -1 where all are at most ``tolerance`` times as long as the longest of the data.
         """
         columns, norms = self._longest(tolerance)
-        original = self.original.gather(-1, columns) / self.scale
+        original = self.original if columns is None else self.original.gather(-1, columns)
         index, found = first_of_longest(columns, norms, original, tolerance)
         self.allowed = self.allowed.scatter(-1, index, False)
+        if self.looks:
+            self.squares.scatter_(-1, index, -torch.inf)
         return torch.where(found, index, -1)
 
-    def _longest(self, tolerance: float) -> tuple[Tensor, Tensor]:
-        """Columns (*, k) among which are all of the largest norm, and their norms."""
-        width, directions = self.allowed.shape[-1], self.basis.shape[-1]
-        everything = torch.arange(width, device=self.data.device).expand_as(self.allowed)
-        if not directions:
-            return everything, torch.where(self.allowed, self.original / self.scale, -1)
-        if width > _CANDIDATES and not waits_for_nothing(self.data):
-            return everything, self.norms
-        rounding = 32 * directions * torch.finfo(self.energy.dtype).eps
-        bound = torch.where(self.allowed, self.squares + rounding * self.energy, -1)
-        bounds, columns = bound.topk(min(width, _CANDIDATES + 1), dim=-1)
-        norms = self._lengths(select_columns(self.data, columns))
-        norms = torch.where(bounds >= 0, norms, -1)
-        best = (norms.amax(-1) - tolerance).clamp_min(0)
-        if width > _CANDIDATES and not bool((bounds[..., -1] < best.square()).all()):
-            return everything, self.norms
-        return columns, norms
+    def _longest(self, tolerance: float) -> tuple[Tensor | None, Tensor]:
+        """Columns (*, k) among which are all of the largest norm, or None for all; their norms."""
+        if not self.basis.shape[-1]:
+            return None, torch.where(self.allowed, self.original, -1)
+        if not self.looks:
+            return None, self.norms
+        rounding = 32 * self.basis.shape[-1] * torch.finfo(self.data.dtype).eps
+        first = self._lengths(select_columns(self.data, self.squares.argmax(-1, keepdim=True)))
+        least = (first - tolerance).clamp_min(0).square() - rounding
+        # What rounding could hide: no column that is left out can be as long as the first.
+        several = _padded(self.squares >= least)
+        if several is None:
+            return None, self.norms
+        norms = self._lengths(select_columns(self.data, several))
+        return several.clamp_min(0), torch.where(several < 0, -1, norms)
 
     def _lengths(self, columns: Tensor) -> Tensor:
         return torch.linalg.vector_norm(
@@ -203,13 +232,26 @@ class ProjectedColumns:
         return columns - self.basis @ (self.basis.mT @ columns)
 
 
+def _padded(mask: Tensor) -> Tensor | None:
+    """The indices of what is true in each row, filled up with -1; None where they are many."""
+    row, column = torch.nonzero(mask.reshape(-1, mask.shape[-1]), as_tuple=True)
+    count = row.bincount(minlength=mask.shape[:-1].numel())
+    width = max(1, int(count.amax()))
+    if width > _CANDIDATES:
+        return None
+    place = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]
+    out = torch.full((len(count), width), -1, device=mask.device)
+    out[row, place] = column
+    return out.reshape(*mask.shape[:-1], width)
+
+
 def first_of_longest(
-    columns: Tensor, norms: Tensor, original: Tensor, tolerance: float
+    columns: Tensor | None, norms: Tensor, original: Tensor, tolerance: float
 ) -> tuple[Tensor, Tensor]:
     """Which column to choose: the longest, by ties the one of largest original norm, the first.
 
     Args:
-        columns: Indices of the columns, (*, k).
+        columns: Indices of the columns, (*, k), or None for 0, 1, ...
         norms: What is compared, (*, k); negative where a column does not count.
         original: Norms of the columns in the data, (*, k).
         tolerance: Norms that differ by less are ties; smaller ones are zero.
@@ -219,11 +261,14 @@ def first_of_longest(
 
     Example:
         >>> norms = torch.tensor([1.0, 2.0, 2.0])
-        >>> first_of_longest(torch.arange(3), norms, torch.tensor([9.0, 3.0, 4.0]), 1e-6)
+        >>> first_of_longest(None, norms, torch.tensor([9.0, 3.0, 4.0]), 1e-6)
         (tensor([2]), tensor([True]))
     """
     best = norms.amax(-1, keepdim=True)
     original = torch.where(norms >= best - tolerance, original, -1)
     ties = original >= original.amax(-1, keepdim=True) - tolerance
-    largest = torch.iinfo(torch.int64).max
-    return torch.where(ties, columns, largest).amin(-1, keepdim=True), best > tolerance
+    if columns is None:
+        # The first of the largest values.
+        return ties.to(torch.uint8).argmax(-1, keepdim=True), best > tolerance
+    columns = torch.where(ties, columns, torch.iinfo(torch.int64).max)
+    return columns.amin(-1, keepdim=True), best > tolerance

@@ -97,9 +97,7 @@ def sum_to_one(M: Tensor, W: Tensor, start: Tensor | None = None) -> Tensor:  # 
     return _by_pieces(M, W, start, True)
 
 
-def _by_pieces(
-    pixels: Tensor, spectra: Tensor, start: Tensor | None, always_one: bool | None
-) -> Tensor:
+def _by_pieces(pixels: Tensor, spectra: Tensor, start: Tensor | None, one: bool | None) -> Tensor:
     """A piece of the pixels at a time; the sum is free, at most one (False) or one (True)."""
     if pixels.ndim < 2 or pixels.shape[:-1] != spectra.shape[:-1]:
         raise ValueError(
@@ -113,35 +111,55 @@ def _by_pieces(
     pixels = pixels.detach().reshape(-1, bands, count)
     spectra = spectra.detach().reshape(-1, bands, rank)
     out = pixels.new_zeros(len(pixels), count, rank)
-    begin = out if start is None else start.reshape(out.shape)
+    given = None if start is None else start.reshape(out.shape)
     for where in pieces(pixels, 1 + 40 * rank * rank / bands, _BYTES):
-        out[:, where] = _piece(pixels[..., where], spectra, begin[:, where], always_one)
+        begin = None if given is None else given[:, where]
+        out[:, where] = _piece(pixels[..., where], spectra, begin, one)
     return out.reshape(*lead, count, rank)
 
 
-def _piece(pixels: Tensor, spectra: Tensor, start: Tensor, always_one: bool | None) -> Tensor:
+def _piece(pixels: Tensor, spectra: Tensor, start: Tensor | None, one: bool | None) -> Tensor:
     cross = (pixels.mT @ spectra).double()
     bad = ~cross.isfinite().all(-1)
     cross = torch.where(bad[..., None], 0, cross)
     gram = spectra.double().mT @ spectra.double()
-    x = start.double() if always_one else _nonnegative(gram, cross, start.double())
-    if always_one is not None:
-        over = (x.sum(-1) > 1) | always_one
-        problem, row = torch.nonzero(over, as_tuple=True)
-        energy = torch.where(bad[..., None], 0, pixels.mT).double().square().sum(-1)
-        x[problem, row] = _on_simplex(
-            gram[problem], cross[problem, row], energy[problem, row], x[problem, row]
-        )
+    x = torch.zeros_like(cross) if start is None else start.double()
+    if not one:
+        free = solve_gram(gram, cross)
+        if start is None:
+            # Not where the spectra are dependent: a support must not hold all of those.
+            values = torch.linalg.eigvalsh(gram)
+            solid = values[..., 0] > 1e-10 * values[..., -1]
+            x = torch.where(solid[..., None, None], free.clamp_min(0), 0)
+        feasible = (free >= 0).all(-1) & ((one is None) | (free.sum(-1) <= 1))
+        x = torch.where(feasible[..., None], free, x)
+    problem, row = torch.nonzero(~_optimal(gram, cross, x, one), as_tuple=True)
+    right, z = cross[problem, row], x[problem, row]
+    if not one:
+        z = _pivoted(gram[0] if len(gram) == 1 else gram[problem], right, z)
+    if one is not None:
+        over = (z.sum(-1) > 1) | one
+        own = gram[problem]
+        energy = pixels[problem, :, row].double().square().sum(-1)
+        energy = torch.where(bad[problem, row], 0, energy)
+        z[over] = _on_simplex(own[over], right[over], energy[over], z[over])
+    x[problem, row] = z
     return torch.where(bad[..., None], torch.nan, x).to(pixels.dtype)
 
 
-def _nonnegative(gram: Tensor, cross: Tensor, start: Tensor) -> Tensor:
-    """Rows (problems, rows, r): those whose least squares are nonnegative, then the others."""
-    x = solve_gram(gram, cross)
-    off = (x @ gram - cross).abs() > 1e-12 * (x.abs() @ gram.abs() + cross.abs())
-    problem, row = torch.nonzero(((x < 0) | off).any(-1), as_tuple=True)
-    x[problem, row] = _pivoted(gram[problem], cross[problem, row], start[problem, row])
-    return x
+def _optimal(gram: Tensor, cross: Tensor, x: Tensor, one: bool | None) -> Tensor:
+    """Which rows (problems, rows) meet the optimality conditions up to rounding."""
+    rounding = 1e-12
+    dual, total = cross - x @ gram, x.sum(-1, keepdim=True)
+    right = torch.ones_like(total, dtype=torch.bool)
+    if one is not None:
+        # The multiplier of the sum.
+        price = (x * dual).sum(-1, keepdim=True) / total.clamp_min(rounding)
+        tight = (total - 1).abs() <= rounding
+        dual = dual - (price if one else torch.where(tight, price.clamp_min(0), 0))
+        right = tight if one else total <= 1 + rounding
+    noise = rounding * (cross.abs() + x @ gram.abs())
+    return ((dual <= noise) & ((dual >= -noise) | (x == 0)) & right).all(-1)
 
 
 def _on_simplex(gram: Tensor, cross: Tensor, energy: Tensor, start: Tensor) -> Tensor:
@@ -154,8 +172,13 @@ def _on_simplex(gram: Tensor, cross: Tensor, energy: Tensor, start: Tensor) -> T
 
 
 def _pivoted(gram: Tensor, cross: Tensor, x: Tensor) -> Tensor:
-    """The active set on rows with a gram of their own, each until its support stays."""
-    step, reg, loss = ActiveSet(), NonNegative(), Frobenius()
+    """The active set on rows with one gram or with one each, each until its support stays."""
+    shared = gram.ndim == 2 and gram.shape[-1] < 63
+    step, reg, loss = (
+        ActiveSet(on_support=_by_support if shared else None),
+        NonNegative(),
+        Frobenius(),
+    )
     x, left = x.clone(), torch.arange(len(x), device=x.device)
     passive = x > 0
     # Rounding can make a support come back: then the best point so far is as good as it gets.
@@ -163,8 +186,28 @@ def _pivoted(gram: Tensor, cross: Tensor, x: Tensor) -> Tensor:
         if not len(left):
             break
         before = passive[left]
-        block = QuadraticBlock(gram[left], cross[left], loss)
+        own = gram if gram.ndim == 2 else gram[left]
+        block = QuadraticBlock(own, cross[left], loss)
         x[left], (after,) = step(x[left], (before,), block, reg)
         passive[left] = after
         left = left[(after != before).any(-1)]
     return x
+
+
+def _by_support(block: QuadraticBlock, passive: Tensor) -> Tensor:
+    """Least squares on the supports, of which there are few in an image: one inverse for each."""
+    gram, place = block.gram, torch.arange(passive.shape[-1], device=passive.device)
+    supports, which = (passive * 2**place).sum(-1).unique(return_inverse=True)
+    masks = (supports[:, None] >> place) & 1 == 1
+    both = masks[:, :, None] & masks[:, None, :]
+    finfo = torch.finfo(gram.dtype)
+    scale = gram.diagonal().clamp_min(finfo.tiny).rsqrt()
+    eye = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    system = torch.where(both, gram * scale[:, None] * scale, eye)
+    root, _ = torch.linalg.cholesky_ex(system + 4 * finfo.eps * len(gram) * eye)
+    inverse = torch.where(both, torch.cholesky_inverse(root) * scale[:, None] * scale, 0)[which]
+    z = torch.zeros_like(block.cross)
+    for _ in range(3):
+        rest = torch.where(passive, block.cross - z @ gram, 0)
+        z = z + (inverse @ rest[..., None])[..., 0]
+    return z

@@ -159,25 +159,24 @@ class Farthest:
         largest = norms.amax(-1, keepdim=True)
         self.scale = torch.where(largest > 0, largest, 1)
         self.original, self.allowed = norms / self.scale, known.allowed
-        self.columns = torch.arange(norms.shape[-1], device=norms.device).expand_as(norms)
         # A fit through the gram has more rounding than a projection.
         self.tolerance = torch.finfo(norms.dtype).eps ** 0.75
 
     @property
     def none(self) -> Tensor:
         """No index, (*, 0)."""
-        return self.columns[..., :0]
+        return self.original[..., :0].long()
 
     def __call__(self, left: Tensor) -> Tensor:
         """The index (*, 1) of the largest residual norm, or -1 where all are rounding noise."""
         left = torch.where(self.allowed, left / self.scale, -1)
-        index, found = first_of_longest(self.columns, left, self.original, self.tolerance)
+        index, found = first_of_longest(None, left, self.original, self.tolerance)
         return self.take(index, found)
 
     def best(self, scores: Tensor, wanted: Tensor) -> Tensor:
         """The same for the highest of other scores, of order 1, where a pixel is wanted, (*, 1)."""
         scores = torch.where(self.allowed & scores.isfinite(), scores, -torch.inf)
-        index, _ = first_of_longest(self.columns, scores, self.original, self.tolerance)
+        index, _ = first_of_longest(None, scores, self.original, self.tolerance)
         return self.take(index, wanted & self.allowed.any(-1, keepdim=True))
 
     def take(self, index: Tensor, found: Tensor) -> Tensor:

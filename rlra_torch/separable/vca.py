@@ -123,8 +123,8 @@ def _vertices(
     points = points / points.abs().amax().clamp_min(torch.finfo(points.dtype).tiny)
     d, n = points.shape
     tolerance = torch.finfo(points.dtype).eps ** 0.75
-    norms, columns = norms.expand(restarts, n), torch.arange(n, device=points.device)
-    allowed, columns = norms >= 0, columns.expand(restarts, n)
+    norms = norms.expand(restarts, n)
+    allowed = norms >= 0
     basis, chosen = points.new_zeros(restarts, d, 0), []
     for _ in range(r):
         draw = torch.randn(
@@ -134,7 +134,7 @@ def _vertices(
         f = f if basis.shape[-1] < d else torch.zeros_like(f)
         f = torch.nn.functional.normalize(f, dim=-2)
         heights = torch.where(allowed, (f.mT @ points)[:, 0].abs(), -1)
-        index, found = first_of_longest(columns, heights, norms, tolerance)
+        index, found = first_of_longest(None, heights, norms, tolerance)
         allowed = allowed.scatter(-1, index, False)
         chosen.append(torch.where(found, index, -1))
         new = select_columns(points.expand(restarts, d, n), chosen[-1])

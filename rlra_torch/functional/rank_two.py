@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .pixels import select_columns
+
 
 def rank_two_nnls(gram: Tensor, cross: Tensor) -> Tensor:
     """``argmin_{x >= 0} x G x / 2 - c x`` for each row, with two unknowns.
@@ -43,18 +45,19 @@ def rank_two_nnls(gram: Tensor, cross: Tensor) -> Tensor:
     return torch.where(inside, both, one) * scale
 
 
-def rank_two_nmf(y: Tensor) -> tuple[Tensor, Tensor]:
+def rank_two_nmf(y: Tensor, rays: bool = True) -> tuple[Tensor, Tensor]:
     """Nonnegative factors with two columns, ``Y ~ W H^T``, without iterations.
 
         C = U^T Y,   W = max(U C[:, K], 0),   H = argmin_{H >= 0} ||Y - W H^T||
 
     with U the two leading left singular vectors, and K the two columns that successive projection
-    picks from C: the longest, and the one farthest from its line. In two dimensions a cone has two
-    extreme rays, so that nonnegative data of rank two is met exactly if columns of equal sums are
-    given, and up to which columns are longest else.
+    picks from C: the longest, and the one farthest from its line. A cone in two dimensions has two
+    extreme rays: nonnegative data of rank two is met exactly.
 
     Args:
         y: (*, m, n).
+        rays: whether columns of C are compared as rays, whatever their length: then it is exact.
+            Else short columns, of which noise turns the rays, count less.
 
     Returns:
         W, (*, m, 2), and H, (*, n, 2).
@@ -71,13 +74,13 @@ def rank_two_nmf(y: Tensor) -> tuple[Tensor, Tensor]:
     """
     basis = leading_directions(y)
     c = basis.mT @ y
-    first = c.square().sum(-2).argmax(-1, keepdim=True)
-    longest = c.gather(-1, first.unsqueeze(-2).expand(*c.shape[:-1], 1))
+    seen = c / torch.where(c[..., :1, :] == 0, torch.inf, c[..., :1, :]) if rays else c
+    first = seen.square().sum(-2).argmax(-1, keepdim=True)
+    longest = seen.gather(-1, first.unsqueeze(-2).expand(*c.shape[:-1], 1))
     # The area between two vectors of a plane: the norm of what projection leaves, up to a factor.
-    area = (longest[..., 0, :] * c[..., 1, :] - longest[..., 1, :] * c[..., 0, :]).abs()
+    area = (longest[..., 0, :] * seen[..., 1, :] - longest[..., 1, :] * seen[..., 0, :]).abs()
     picked = torch.cat((first, area.argmax(-1, keepdim=True)), -1)
-    w = basis @ c.gather(-1, picked.unsqueeze(-2).expand(*c.shape[:-1], 2))
-    w = w.clamp_min(0)
+    w = (basis @ select_columns(c, picked)).clamp_min(0)
     return w, rank_two_nnls(w.mT @ w, y.mT @ w)
 
 

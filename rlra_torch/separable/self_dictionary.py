@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..functional.pixels import select_columns
 from ..functional.row_projection import project_rows
 
 ENTRIES = {"cpu": 2**19}  # of a block of rows: what stays in the caches of a processor
@@ -79,9 +80,9 @@ class SelfDictionary:
         Args:
             at: where it stands; used up.
             penalty: mu, (*,).
-            lipschitz: L, (*,), the largest eigenvalue of ``M^T M``.
+            lipschitz: L, (*,), of the `lipschitz` of the rows that move.
         """
-        atoms = self._columns(at.rows)
+        atoms = select_columns(self.data, at.rows)
         residual, turned = atoms @ at.v - self.data, torch.zeros_like(at.t)
         for block in self._blocks(at.rows.shape[-1]):
             rows, v, x = at.rows[..., block], at.v[..., block, :], at.x[..., block, :]
@@ -96,6 +97,11 @@ class SelfDictionary:
         ahead = at.x.sub_(at.v).mul_(-momentum).add_(at.v)
         return Motion(at.rows, at.v, ahead, later)
 
+    def lipschitz(self, at: Motion) -> Tensor:
+        """The largest eigenvalue of ``M^T M`` on the rows that move, (*,): a few of very many."""
+        norm = torch.linalg.matrix_norm(select_columns(self.data, at.rows), 2)
+        return norm.square().clamp_min(torch.finfo(norm.dtype).tiny)
+
     def certificate(self, at: Motion, penalty: Tensor) -> tuple[Tensor, Tensor]:
         """The objective, and how far it is at most above its least on the rows that move, (*,).
 
@@ -103,7 +109,7 @@ class SelfDictionary:
         <G, S>`` with G its gradient at X. The minimum over the set has a closed form: a row is 0,
         or its own entry is 1 and the others are at their bound where G is negative.
         """
-        atoms = self._columns(at.rows)
+        atoms = select_columns(self.data, at.rows)
         residual, gap = atoms @ at.x - self.data, torch.zeros_like(penalty)
         for block in self._blocks(at.rows.shape[-1]):
             rows, x = at.rows[..., block], at.x[..., block, :]
@@ -112,23 +118,24 @@ class SelfDictionary:
         trace = (self.tilt.gather(-1, at.rows) * at.own).sum(-1)
         return residual.square().sum((-2, -1)) / 2 + penalty * trace, gap
 
-    def outside(self, at: Motion, penalty: Tensor) -> Tensor:
-        """What each of the other rows adds to that distance, (*, n); 0 for those that move."""
-        residual = self._columns(at.rows) @ at.x - self.data
+    def gains(self, residual: Tensor, penalty: Tensor) -> Tensor:
+        """What each row adds to that distance if it is 0, (*, n); 0 where it may stay so.
+
+        Args:
+            residual: ``M X - M``, (*, m, n).
+            penalty: mu, (*,).
+        """
         gains, everyone = [], torch.arange(self.data.shape[-1], device=self.data.device)
         for block in self._blocks(self.data.shape[-1]):
             rows = everyone[block].expand(*penalty.shape, -1)
-            gradient = self.data[..., block].mT @ residual
-            gains.append(self._gains(self._penalized(gradient, penalty, rows), rows))
-        return torch.cat(gains, -1).scatter(-1, at.rows, 0)
+            gradient = self._penalized(self.data[..., block].mT @ residual, penalty, rows)
+            gains.append(self._gains(gradient, rows))
+        return torch.cat(gains, -1)
 
-    def least_penalty(self, at: Motion) -> Tensor:
-        """The penalty from which on no other row leaves 0, (*,)."""
-        free = self.outside(at, at.t * 0) / self.tilt
-        return free.amax(-1)
-
-    def _columns(self, which: Tensor) -> Tensor:
-        return self.data.gather(-1, which.unsqueeze(-2).expand(*self.data.shape[:-1], -1))
+    def outside(self, at: Motion, penalty: Tensor) -> Tensor:
+        """The `gains` of the rows that do not move, 0 for the others."""
+        residual = select_columns(self.data, at.rows) @ at.x - self.data
+        return self.gains(residual, penalty).scatter(-1, at.rows, 0)
 
     def _penalized(self, gradient: Tensor, penalty: Tensor, rows: Tensor) -> Tensor:
         own = penalty[..., None] * self.tilt.gather(-1, rows)

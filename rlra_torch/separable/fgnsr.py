@@ -138,8 +138,6 @@ def _picked(found: SelfExpression, often: Tensor, r: int, select: str) -> Tensor
         order = torch.where(best.values > 0, best.indices, -1)
     else:
         # Back to the unit of single pixels, each column as often as it counts.
-        order = successive_projection(
-            (found.x * often.gather(-1, found.rows)[..., None]).mT, r
-        )
+        order = successive_projection((found.x * often.gather(-1, found.rows)[..., None]).mT, r)
     rows = found.rows.gather(-1, order.clamp(0, found.rows.shape[-1] - 1))
     return torch.where(order < 0, -1, rows)

@@ -8,6 +8,7 @@ from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
+from rlra_torch.plots.recovery import recovery_curves
 from rlra_torch.plots.spectra import spectra
 from rlra_torch.plots.style import OKABE_ITO, save
 
@@ -23,6 +24,7 @@ __all__ = [
     "penalty_path",
     "race",
     "rank_curves",
+    "recovery_curves",
     "save",
     "spectra",
 ]

@@ -7,8 +7,9 @@
     python scripts/experiments/convex.py large
 
 Middle points: ten spectra in 50 bands that sum to one, and the middle of each pair, moved away from
-the mean by delta times its distance. Purity: mixtures of four uniform spectra in 50 bands, abundances
-from a Dirichlet distribution of concentration 1/2, none above the purity; noise of 0.1 percent.
+the mean by delta times its distance. Purity: mixtures of four uniform spectra in 50 bands, their
+abundances from a Dirichlet distribution of concentration 1/2, none above the purity; noise of 0.1
+percent.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ def pines(trials: int) -> None:
     """H2NMF of Indian Pines, five clusters."""
     image = load_image("indian_pines", dtype=torch.float64)
     begin = time.perf_counter()
-    found = h2nmf(image.Y / image.Y.amax(), 5)
+    found = h2nmf(image.matrix / image.matrix.amax(), 5)
     print(f"pixels {found.indices.tolist()}, of clusters {found.labels.bincount().tolist()}")
     print(f"relative error {found.residual:.4f}, {time.perf_counter() - begin:.1f} s")
 
@@ -150,7 +151,7 @@ TABLES = {f.__name__: f for f in (middle, purity, pines, large)}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("names", nargs="*", choices=[*TABLES, []], help="which; none: all")
+    parser.add_argument("names", nargs="*", help="which; none: all")
     parser.add_argument("--trials", type=int, default=4)
     options = parser.parse_args()
     for name in options.names or TABLES:

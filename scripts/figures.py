@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from experiments import balancing, kinetic, separable
+from experiments import balancing, convex, kinetic, separable
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
@@ -97,8 +97,18 @@ def pure_pixels() -> Figure:
     return plots.recovery_curves(panels, title="Recovery of 20 pure pixels, mean of five trials")
 
 
+def middle_points() -> Figure:
+    """Pure pixels among middle points that noise moves outwards: greedy and convex selection."""
+    curves = convex.recovery(trials=4)
+    for name, values in curves.items():
+        print(f"{name}: {', '.join(f'{value:.2f}' for value in values)}")
+    panels = {"middle points": (convex.LEVELS, curves)}
+    return plots.recovery_curves(panels, title="Recovery of 10 pure pixels, mean of four trials")
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency, pure_pixels)
+    f.__name__: f
+    for f in (swamp, starts, path, components, evolving, consistency, pure_pixels, middle_points)
 }
 
 

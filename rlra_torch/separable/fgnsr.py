@@ -57,7 +57,7 @@ def fgnsr(
     normalize: str | None = None,
     mask: Tensor | None = None,
     max_iter: int = 1000,
-    tol: float = 0.1,
+    tol: float = 0.03,
     seed: int | torch.Generator = 0,
 ) -> ConvexSeparable:
     """Fast gradient for nonnegative sparse regression with self-dictionary (FGNSR).

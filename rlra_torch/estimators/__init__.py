@@ -5,6 +5,7 @@ from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
 from .growth import Grown, grow
+from .minvol import minvol
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
@@ -33,6 +34,7 @@ __all__ = [
     "grow",
     "iteration_named",
     "loss_named",
+    "minvol",
     "nmf",
     "nnkl",
     "nnls",

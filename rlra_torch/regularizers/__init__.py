@@ -20,7 +20,8 @@ from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sparse_simplex import SparseSimplex
 from .sums import Sum
 from .support import Support
-from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
+from .vectorwise import Group, KSparse, Orthonormal, Simplex, SumAtMost, UnitNorm
+from .volume import LogDet
 
 __all__ = [
     "L1",
@@ -34,6 +35,7 @@ __all__ = [
     "InducedL1",
     "Joint",
     "KSparse",
+    "LogDet",
     "LowerBound",
     "MappedColumns",
     "MappedRows",
@@ -55,6 +57,7 @@ __all__ = [
     "SparseSimplex",
     "Split",
     "Sum",
+    "SumAtMost",
     "Support",
     "TemporalSmoothness",
     "TotalVariation",

@@ -3,10 +3,13 @@
 from .distances import correlation, cosine, euclidean, mean_removed
 from .mc_als import dictionary_cp, flexible_als, located, m2c_als, mc_als
 from .result import DictionaryFit
+from .splines import SmoothFit, bspline_basis, smooth_cp
 from .starts import greedy_atoms, pure_columns, random_atoms, random_everything, several
 
 __all__ = [
     "DictionaryFit",
+    "SmoothFit",
+    "bspline_basis",
     "correlation",
     "cosine",
     "dictionary_cp",
@@ -21,4 +24,5 @@ __all__ = [
     "random_atoms",
     "random_everything",
     "several",
+    "smooth_cp",
 ]

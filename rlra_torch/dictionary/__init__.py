@@ -2,13 +2,19 @@
 
 from .distances import correlation, cosine, euclidean, mean_removed
 from .mc_als import dictionary_cp, flexible_als, located, m2c_als, mc_als
+from .mixed import mixed_sparse_coding
+from .mixture import MixedCodes
+from .pursuit import homp, pursuit, trick_omp
+from .relaxed import block_fista, iht, mixed_fista
 from .result import DictionaryFit
 from .splines import SmoothFit, bspline_basis, smooth_cp
 from .starts import greedy_atoms, pure_columns, random_atoms, random_everything, several
 
 __all__ = [
     "DictionaryFit",
+    "MixedCodes",
     "SmoothFit",
+    "block_fista",
     "bspline_basis",
     "correlation",
     "cosine",
@@ -16,13 +22,19 @@ __all__ = [
     "euclidean",
     "flexible_als",
     "greedy_atoms",
+    "homp",
+    "iht",
     "located",
     "m2c_als",
     "mc_als",
     "mean_removed",
+    "mixed_fista",
+    "mixed_sparse_coding",
     "pure_columns",
+    "pursuit",
     "random_atoms",
     "random_everything",
     "several",
     "smooth_cp",
+    "trick_omp",
 ]

@@ -14,6 +14,7 @@ from .couplings import (
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
+from .induced import InducedL1
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
@@ -28,6 +29,7 @@ __all__ = [
     "ElasticNet",
     "Free",
     "Group",
+    "InducedL1",
     "KSparse",
     "LowerBound",
     "MappedColumns",

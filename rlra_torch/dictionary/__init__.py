@@ -1,6 +1,7 @@
 """Factors from dictionaries: columns that are atoms, or few atoms each."""
 
 from .distances import correlation, cosine, euclidean, mean_removed
+from .dlra import dlra, dlra_cp
 from .mc_als import dictionary_cp, flexible_als, located, m2c_als, mc_als
 from .mixed import mixed_sparse_coding
 from .mixture import MixedCodes
@@ -19,6 +20,8 @@ __all__ = [
     "correlation",
     "cosine",
     "dictionary_cp",
+    "dlra",
+    "dlra_cp",
     "euclidean",
     "flexible_als",
     "greedy_atoms",

@@ -75,7 +75,7 @@ def mc_als(
         tensor([1, 3])
     """
     choice = Choice.of([D], None, distance or _usual(nonnegative), distinct, _rank(rank))
-    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed, iteration)
+    setting = checked_setting(Y, NMF(), 0, choice, rank, nonnegative, seed, iteration)
     return search(setting, starts or several(), rounds(max_iter, tol), perturbations)
 
 
@@ -130,7 +130,7 @@ def m2c_als(
     total = sum(whole_number("a count of atoms", count, least=0) for count in counts)
     rank = _rank(total if rank is None else rank)
     choice = Choice.of(dictionaries, counts, distance, distinct, rank)
-    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed, iteration)
+    setting = checked_setting(Y, NMF(), 0, choice, rank, nonnegative, seed, iteration)
     return search(setting, starts or several(), rounds(max_iter, tol), perturbations)
 
 
@@ -182,7 +182,7 @@ def dictionary_cp(
             f"dictionary_cp needs a tensor of order 3 or more and one of its modes, got order "
             f"{order} and mode {mode}"
         )
-    setting = _setting(T, CP(order), mode, choice, rank, nonnegative, seed, iteration)
+    setting = checked_setting(T, CP(order), mode, choice, rank, nonnegative, seed, iteration)
     return search(setting, starts or several(), rounds(max_iter, tol), perturbations)
 
 
@@ -232,7 +232,7 @@ def flexible_als(
         tensor([1, 3])
     """
     choice = Choice.of([D], None, distance or _usual(nonnegative), distinct, _rank(rank))
-    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed, None)
+    setting = checked_setting(Y, NMF(), 0, choice, rank, nonnegative, seed, None)
     return search(setting, starts or several(), flexible(weights, max_iter, tol), perturbations)
 
 
@@ -252,7 +252,7 @@ def located(indices: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
     return which, indices - torch.nn.functional.pad(ends, (1, 0))[which]
 
 
-def _setting(
+def checked_setting(
     Y: Tensor,  # noqa: N803
     model: Model,
     mode: int,

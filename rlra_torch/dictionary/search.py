@@ -199,7 +199,7 @@ def _ends(setting: Setting, starts: Sequence[Start], descend: Descend) -> Ends:
     factors, indices, records = descend(
         replace(setting, problem=problem), tuple(torch.stack(parts) for parts in begun)
     )
-    others = _others(setting)
+    others = other_factors(setting)
     last = solve(others, replace(problem, free=others.order), factors, tol=1e-8, max_iter=50)
     energy = y.double().square().flatten(len(setting.problem.batch_shape)).sum(-1).cpu()
     values = [record.objective for record in (*records, last.history[-1])]
@@ -217,7 +217,7 @@ def _fit(setting: Setting) -> tuple[BlockIteration, int]:
     return setting.iteration, INNER
 
 
-def _others(setting: Setting) -> Alternating:
+def other_factors(setting: Setting) -> Alternating:
     """Sweeps over the factors that have no atoms."""
     count = len(setting.problem.model.factor_ndims)
     return Alternating(*_fit(setting), order=[n for n in range(count) if n != setting.mode])

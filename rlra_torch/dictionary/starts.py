@@ -145,7 +145,9 @@ def random_everything(setting: Setting) -> Factors:
     sizes, batch = setting.problem.data.shape, setting.problem.batch_shape
     shapes = [(*batch, n, setting.rank) for n in sizes[len(batch) :]]
     like = setting.choice.atoms
-    return setting.problem.scaled(random_factors(shapes, like, setting.generator))
+    factors = random_factors(shapes, like, setting.generator)
+    shift = 0 if setting.nonnegative else 0.5
+    return setting.problem.scaled(tuple(x - shift for x in factors))
 
 
 def perturbed(indices: Tensor, changed: int = 1) -> Start:

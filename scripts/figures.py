@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from experiments import balancing, kinetic, mixed
+from experiments import balancing, dictionaries, kinetic, mixed
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
@@ -93,8 +93,16 @@ def coding() -> Figure:
     return plots.recovery(mixed.curves(), title, "nonzeros found (%)")
 
 
+def splines() -> Figure:
+    """Simulated fluorescence at -10 dB: emission in the span of B-splines, and free."""
+    fits = dictionaries.profiles()
+    emission = Mode("emission", "nm", torch.linspace(250, 500, 251))
+    modes = (Mode("sample", bars=True), emission, Mode("excitation", "nm"))
+    return plots.components(fits, modes, title="Nonnegative CP at -10 dB, plain and with splines")
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency, coding)
+    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency, coding, splines)
 }
 
 

@@ -28,7 +28,7 @@ from rlra_torch.dictionary import (
 from rlra_torch.dictionary.starts import Start
 from rlra_torch.estimators import cp
 from rlra_torch.initialization import spa_indices
-from rlra_torch.metrics import factor_match
+from rlra_torch.metrics import factor_match, match
 
 DOUBLE = torch.float64
 
@@ -93,10 +93,10 @@ def theorem(
                 count += int(right(fit.indices, atoms).sum())
             shown.append(f"{count}/{runs}")
         row(name, shown)
-    shown = []
+    shown, greedy = [], (greedy_atoms,)
     for rank in ranks:
         y, atoms = planted(library, rank, runs, torch.Generator().manual_seed(0))
-        fits = [flexible_als(part, library, rank, starts=several(1)) for part in y.split(10)]
+        fits = [flexible_als(part, library, rank, starts=greedy) for part in y.split(10)]
         found = torch.cat([fit.indices for fit in fits])
         shown.append(f"{int(right(found, atoms).sum())}/{runs}")
     row("flexible, greedy start", shown)
@@ -204,6 +204,18 @@ def splines(runs: int, snrs: Sequence[float] = (-10.0, 0.0, 10.0)) -> None:
         row(name, values, 14)
 
 
+def profiles(snr: float = -10.0) -> dict[str, list[Tensor]]:
+    """The true factors, and those of a plain and of a smooth CP in their order."""
+    y, _, truth = fluorescence(snr, seed=0)
+    plain = cp(y, 3, max_iter=200).factors
+    smooth = smooth_cp(y, 3, {1: bspline_basis(251, 20)}, starts=2, max_iter=100).factors
+    found = {"truth": list(truth)}
+    for name, factors in (("plain", plain), ("splines", smooth)):
+        order = match(torch.as_tensor(factors[1]), truth[1])
+        found[name] = [torch.as_tensor(x)[:, order] for x in factors]
+    return found
+
+
 TABLES: dict[str, tuple[Callable[[int], None], int]] = {
     "planted": (theorem, 100),
     "windows": (windows, 10),
@@ -212,7 +224,7 @@ TABLES: dict[str, tuple[Callable[[int], None], int]] = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("names", nargs="*", metavar="table", help=", ".join(TABLES))
     parser.add_argument("--runs", type=int, help="how many; none: 100, 10 and 5")
     arguments = parser.parse_args()

@@ -97,7 +97,8 @@ def splines() -> Figure:
     """Simulated fluorescence at -10 dB: emission in the span of B-splines, and free."""
     fits = dictionaries.profiles()
     emission = Mode("emission", "nm", torch.linspace(250, 500, 251))
-    modes = (Mode("sample", bars=True), emission, Mode("excitation", "nm"))
+    excitation = Mode("excitation", "nm", torch.linspace(210, 310, 21))
+    modes = (Mode("sample", bars=True), emission, excitation)
     return plots.components(fits, modes, title="Nonnegative CP at -10 dB, plain and with splines")
 
 

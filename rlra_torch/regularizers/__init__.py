@@ -14,7 +14,9 @@ from .couplings import (
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
+from .gauges import Gauge, Polar
 from .induced import InducedL1
+from .joint import Joint, ProjectiveNorm
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
@@ -28,8 +30,10 @@ __all__ = [
     "Coupling",
     "ElasticNet",
     "Free",
+    "Gauge",
     "Group",
     "InducedL1",
+    "Joint",
     "KSparse",
     "LowerBound",
     "MappedColumns",
@@ -41,6 +45,8 @@ __all__ = [
     "NonNegativeThrough",
     "Orthonormal",
     "Parafac2Set",
+    "Polar",
+    "ProjectiveNorm",
     "Quadratic",
     "Regularizer",
     "Ridge",

@@ -73,7 +73,8 @@ class Setting:
             others = [leading_basis(terms, k, 1, lead + 1)[..., 0].mT for k in modes]
             others = [x.abs() if self.nonnegative else x for x in others]
         factors = (*others[: self.mode], atoms, *others[self.mode :])
-        return factors if len(sizes) == 1 else self.problem.scaled(factors)
+        fitted = len(sizes) == 1 or not self.nonnegative
+        return factors if fitted else self.problem.scaled(factors)
 
     @property
     def within(self) -> ElasticNet:
@@ -146,8 +147,9 @@ def random_everything(setting: Setting) -> Factors:
     shapes = [(*batch, n, setting.rank) for n in sizes[len(batch) :]]
     like = setting.choice.atoms
     factors = random_factors(shapes, like, setting.generator)
-    shift = 0 if setting.nonnegative else 0.5
-    return setting.problem.scaled(tuple(x - shift for x in factors))
+    if setting.nonnegative:
+        return setting.problem.scaled(factors)
+    return tuple(x - 0.5 for x in factors)  # of any sign the best common scale may be none
 
 
 def perturbed(indices: Tensor, changed: int = 1) -> Start:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from experiments import balancing, convex, exactly_sparse, kinetic, mixed, separable
+from experiments import balancing, convex, dictionaries, exactly_sparse, kinetic, mixed, separable
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
@@ -128,6 +128,15 @@ def _found(name: str, levels: Sequence[float], curves: dict[str, list[float]]) -
     return plots.Panel("noise level", levels, percent, log=True, title=name)
 
 
+def splines() -> Figure:
+    """Simulated fluorescence at -10 dB: emission in the span of B-splines, and free."""
+    fits = dictionaries.profiles()
+    emission = Mode("emission", "nm", torch.linspace(250, 500, 251))
+    excitation = Mode("excitation", "nm", torch.linspace(210, 310, 21))
+    modes = (Mode("sample", bars=True), emission, excitation)
+    return plots.components(fits, modes, title="Nonnegative CP at -10 dB, plain and with splines")
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     figure.__name__: figure
     for figure in (
@@ -141,6 +150,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         sparse,
         pure_pixels,
         middle_points,
+        splines,
     )
 }
 

@@ -1,5 +1,6 @@
 """Regularizers: penalties and constraints on one factor, with value, prox, degree and split."""
 
+from .atoms import Atoms, NearAtoms
 from .base import Regularizer, Split
 from .compressed import NonNegativeThrough
 from .couplings import (
@@ -25,6 +26,7 @@ from .volume import LogDet
 
 __all__ = [
     "L1",
+    "Atoms",
     "Box",
     "ColumnsFrom",
     "Coupling",
@@ -41,6 +43,7 @@ __all__ = [
     "MappedRows",
     "MappedRowsFromColumns",
     "Monotone",
+    "NearAtoms",
     "NonNegative",
     "NonNegativeThrough",
     "Orthonormal",

@@ -4,6 +4,7 @@ from rlra_torch.plots.components import Mode, components
 from rlra_torch.plots.consistency import core_consistencies
 from rlra_torch.plots.curves import Record, convergence
 from rlra_torch.plots.evolving import evolving
+from rlra_torch.plots.feasible import feasible_regions
 from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
@@ -20,6 +21,7 @@ __all__ = [
     "convergence",
     "core_consistencies",
     "evolving",
+    "feasible_regions",
     "penalty_path",
     "race",
     "rank_curves",

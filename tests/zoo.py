@@ -44,7 +44,17 @@ from rlra_torch.iterations import (
     ScalarNewton,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
-from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Parafac2, Sensed, Tucker
+from rlra_torch.models import (
+    CP,
+    NMF,
+    Convolutive,
+    Factors,
+    Model,
+    Multilinear,
+    Parafac2,
+    Sensed,
+    Tucker,
+)
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
@@ -242,6 +252,12 @@ MODELS = {
     "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
+    "convolutive": ModelCase(Convolutive, ((3, 2), (6, 2))),
+    "convolutive nmf": ModelCase(
+        partial(Convolutive, channels=True, cyclic=False), ((4, 3, 2), (7, 2))
+    ),
+    "convolutive by fourier": ModelCase(Convolutive, ((33, 1), (36, 1))),
+    "convolved images": ModelCase(partial(Convolutive, 2, signals=True), ((2, 2, 2), (3, 4, 3, 2))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
 }
 EQUATIONS = tuple(name for name, case in MODELS.items() if isinstance(case.make(), Multilinear))

@@ -13,10 +13,9 @@ from typing import NamedTuple
 import numpy as np
 
 from race.judge import judge
-from race.ours import OURS, Ours
-from race.peers import PEERS
+from race.ours import Ours
 from race.tasks import Pair
-from race.track import Method, Point, Run, Setting, work
+from race.track import Point, Run, Setting, method_named, work
 
 
 class Check(NamedTuple):
@@ -78,11 +77,6 @@ def seconds_to(run: Sequence[Check], best: float, gap: float) -> float:
     above, below = np.log(gaps[k - 1]), np.log(max(gaps[k], gap * 1e-3))
     part = (above - np.log(gap)) / (above - below)
     return float(run[k - 1].seconds + part * (run[k].seconds - run[k - 1].seconds))
-
-
-def method_named(name: str) -> Method:
-    """One of ours, or a peer."""
-    return next(method for method in (*OURS, *PEERS) if method.name == name)
 
 
 def schedule(growth: float = 1.5, most: int = 100_000) -> tuple[int, ...]:

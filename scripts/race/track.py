@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from race.ours import Ours
-from race.peers import Peer
+from race.ours import OURS, Ours
+from race.peers import PEERS, Peer
 from race.tasks import Data, Pair, start
 
 Method = Ours | Peer
@@ -57,10 +57,13 @@ class Setting(NamedTuple):
     threads: int
 
 
+def method_named(name: str) -> Method:
+    """One of ours, or a peer."""
+    return next(method for method in (*OURS, *PEERS) if method.name == name)
+
+
 def work(pipe: Connection, name: str, setting: Setting) -> None:
     """The process: answers each `Run` with points, then with the extra memory; None ends it."""
-    from race.running import method_named
-
     warnings.simplefilter("ignore")
     torch.set_num_threads(setting.threads)
     torch.set_flush_denormal(True)

@@ -2,6 +2,7 @@
 
 from rlra_torch.datasets.cache import ARCHIVES, Archive, archive_path, data_folder
 from rlra_torch.datasets.counts import Counts, load_counts
+from rlra_torch.datasets.envi import write_abundances
 from rlra_torch.datasets.hyperspectral import HyperspectralImage, load_image
 from rlra_torch.datasets.libraries import Faces, SpectralLibrary, load_orl, load_usgs
 from rlra_torch.datasets.matrices import load_matrix, open_matrix
@@ -43,4 +44,5 @@ __all__ = [
     "open_matrix",
     "resampled",
     "topics",
+    "write_abundances",
 ]

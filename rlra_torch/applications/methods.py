@@ -1,0 +1,236 @@
+"""The methods of unmixing, one table: what each is called, what it needs, how it is run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from .. import dictionary, separable
+from ..estimators import iteration_named, nmf
+from ..estimators.names import ITERATIONS, MATRIX_STARTS, WHOLE_ITERATIONS
+from ..estimators.results import Check
+from ..losses import Loss
+from ..models import NMF
+from ..problem import Problem
+from ..regularizers import NonNegative
+from ..solvers.solve import Callback
+
+# Of MU, from which mSOM converges for losses that are not quadratic.
+WARM_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one method did.
+
+    Args:
+        factors: spectra (bands, r) and abundances (pixels, r) of the scaled image.
+        seconds: wall-clock time, checks included.
+        objective: the loss at the end.
+        relative_error: ``||Y - W H^T|| / ||Y||``.
+        history: checks of an iterative method.
+        kkt: the optimality residual of an iterative method.
+        n_iter: iterations, or rounds.
+        converged: whether the residual met its tolerance.
+        chosen: (r,) the atom or pixel that each component is, or -1.
+    """
+
+    factors: tuple[Tensor, Tensor]
+    seconds: float
+    objective: float
+    relative_error: float
+    history: tuple[Check, ...] = ()
+    kkt: float | None = None
+    n_iter: int | None = None
+    converged: bool | None = None
+    chosen: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What all methods are given.
+
+    Args:
+        y: the pixels that were seen, (bands, pixels), divided by the largest value.
+        rank: the number of components.
+        loss: what is minimized.
+        init: the common start of iterative methods, by name.
+        seed: of what is random.
+        stops: when iterative methods stop.
+        library: spectra to choose from, (bands, atoms), or None.
+        regions: pixels of regions (bands, p) with the number of materials there, or None.
+    """
+
+    y: Tensor
+    rank: int
+    loss: Loss
+    init: str
+    seed: int
+    stops: dict[str, Any]
+    library: Tensor | None = None
+    regions: Sequence[tuple[Tensor, int]] | None = None
+
+    @cached_property
+    def problem(self) -> Problem:
+        """Nonnegative matrix factorization of the image."""
+        return Problem(self.y, NMF(), self.loss, (NonNegative(), NonNegative()))
+
+    @cached_property
+    def start(self) -> Any:  # noqa: ANN401
+        """Where iterative methods start, all of them."""
+        if self.loss.quadratic:
+            return self.init
+        return self.nmf("mu", self.init, WARM_STEPS).factors
+
+    def nmf(self, name: str, start: Any, most: int, watch: Sequence[Callback] = ()) -> Any:  # noqa: ANN401
+        """At most so many iterations from a start."""
+        few = {**self.stops, "max_iter": min(self.stops["max_iter"], most)}
+        return nmf(
+            self.y, self.rank, self.loss, name, init=start, seed=self.seed, callbacks=watch, **few
+        )
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to unmix.
+
+    Args:
+        label: how tables and figures write it.
+        check: raises, before any work, where the task does not suit it.
+        run: does it; callbacks watch it where it is iterative.
+        picks: what its components are: "pixels", "library", "regions", or "" for none of them.
+    """
+
+    label: str
+    check: Callable[[Task], None]
+    run: Callable[[Task, Sequence[Callback]], Fit]
+    picks: str = ""
+
+
+def method_named(name: str) -> Method:
+    """A method by its short name, in which ``-`` is ``_``.
+
+    Raises:
+        ValueError: there is none of that name.
+    """
+    if name not in METHODS:
+        raise ValueError(f"unknown method {name!r}: use {', '.join(map(repr, METHODS))}")
+    return METHODS[name]
+
+
+def _iterative(name: str, label: str) -> Method:
+    def run(task: Task, watch: Sequence[Callback]) -> Fit:
+        start = task.start
+        # Thrown away: what the first call of an operator costs belongs to no method's clock.
+        task.nmf(name, start, 1)
+        found = task.nmf(name, start, task.stops["max_iter"], watch)
+        last = found.history[-1]
+        return Fit(
+            found.factors,
+            last.seconds,
+            last.objective,
+            found.relative_error,
+            found.history,
+            last.kkt,
+            found.n_iter,
+            found.converged,
+        )
+
+    def check(task: Task) -> None:
+        if task.init not in MATRIX_STARTS:
+            known = ", ".join(map(repr, MATRIX_STARTS))
+            raise ValueError(f"unknown init {task.init!r}: use {known} or the factors")
+        iteration_named(name, task.loss).check(task.problem)
+
+    return Method(label, check, run)
+
+
+Direct = Callable[[Task], tuple[tuple[Tensor, Tensor], Tensor | None]]
+
+
+def _direct(label: str, name: str, find: Direct, picks: str) -> Method:
+    """A method that is no solve: it gives factors, and what its components are."""
+
+    def run(task: Task, watch: Sequence[Callback]) -> Fit:
+        begun = time.perf_counter()
+        factors, chosen = find(task)
+        objective = float(task.problem.objective(factors))
+        seconds = time.perf_counter() - begun
+        error = float(task.problem.relative_error(factors))
+        return Fit(factors, seconds, objective, error, chosen=chosen)
+
+    def check(task: Task) -> None:
+        if not task.loss.quadratic:
+            raise ValueError(
+                f"{name} fits in least squares; leave the loss out, or use an iterative method"
+            )
+        if picks == "library" and task.library is None:
+            raise ValueError(f"{name} chooses spectra from a library; pass library=")
+        if picks == "regions" and task.regions is None:
+            raise ValueError(f"{name} chooses spectra from regions of the image; pass regions=")
+        if picks == "regions" and task.rank > sum(count for _, count in task.regions or ()):
+            total = sum(count for _, count in task.regions or ())
+            raise ValueError(f"the regions hold {total} materials, fewer than rank {task.rank}")
+
+    return Method(label, check, run, picks)
+
+
+def _pixels(select: Callable[[Task], separable.Separable]) -> Direct:
+    def find(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        found = select(task)
+        return found.factors, found.indices
+
+    return find
+
+
+def _mc_als(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    assert task.library is not None
+    found = dictionary.mc_als(task.y, task.library, task.rank, seed=task.seed)
+    return (found.factors[0], found.factors[1]), found.indices
+
+
+def _m2c_als(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
+    assert task.regions is not None
+    atoms, counts = zip(*task.regions, strict=True)
+    found = dictionary.m2c_als(task.y, atoms, counts, task.rank, seed=task.seed)
+    return (found.factors[0], found.factors[1]), found.indices
+
+
+_LABELS = {
+    "active_set": "active set",
+    "admm": "ADMM",
+    "als": "ALS",
+    "amu": "accelerated MU",
+    "burg": "Burg",
+    "ccd": "CCD",
+    "fista": "FISTA",
+    "hals": "HALS",
+    "joint": "joint MM",
+    "msom": "mSOM",
+    "mu": "MU",
+    "newton": "Newton",
+    "pg": "PG",
+    "pro_als": "pro-ALS",
+    "sn": "scalar Newton",
+}
+_PIXELS: dict[str, tuple[str, Callable[[Task], separable.Separable]]] = {
+    "spa": ("SPA", lambda task: separable.spa(task.y, task.rank)),
+    "snpa": ("SNPA", lambda task: separable.snpa(task.y, task.rank)),
+}
+_ATOMS: dict[str, tuple[str, Direct, str]] = {
+    "mc_als": ("MC-ALS", _mc_als, "library"),
+    "m2c_als": ("M2C-ALS", _m2c_als, "regions"),
+}
+METHODS: dict[str, Method] = {
+    **{
+        name: _iterative(name, _LABELS.get(name, name))
+        for name in sorted({*ITERATIONS, *WHOLE_ITERATIONS} - {"hooi"})
+    },
+    **{name: _direct(label, name, _pixels(f), "pixels") for name, (label, f) in _PIXELS.items()},
+    **{name: _direct(label, name, f, picks) for name, (label, f, picks) in _ATOMS.items()},
+}

@@ -1,5 +1,23 @@
 """Factors from dictionaries: columns that are atoms, or few atoms each."""
 
+from .distances import correlation, cosine, euclidean, mean_removed
+from .mc_als import dictionary_cp, located, m2c_als, mc_als
 from .result import DictionaryFit
+from .starts import greedy_atoms, pure_columns, random_atoms, random_everything, several
 
-__all__ = ["DictionaryFit"]
+__all__ = [
+    "DictionaryFit",
+    "correlation",
+    "cosine",
+    "dictionary_cp",
+    "euclidean",
+    "greedy_atoms",
+    "located",
+    "m2c_als",
+    "mc_als",
+    "mean_removed",
+    "pure_columns",
+    "random_atoms",
+    "random_everything",
+    "several",
+]

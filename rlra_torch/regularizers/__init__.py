@@ -1,5 +1,6 @@
 """Regularizers: penalties and constraints on one factor, with value, prox, degree and split."""
 
+from .atoms import Atoms, NearAtoms
 from .base import Regularizer, Split
 from .compressed import NonNegativeThrough
 from .couplings import (
@@ -20,6 +21,7 @@ from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
 
 __all__ = [
     "L1",
+    "Atoms",
     "Box",
     "ColumnsFrom",
     "Coupling",
@@ -32,6 +34,7 @@ __all__ = [
     "MappedRows",
     "MappedRowsFromColumns",
     "Monotone",
+    "NearAtoms",
     "NonNegative",
     "NonNegativeThrough",
     "Orthonormal",

@@ -18,6 +18,8 @@ from experiments import balancing, kinetic
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
+from rlra_torch.datasets import mixture
+from rlra_torch.diagnostics import feasible_set
 from rlra_torch.iterations import HALS, Alternating, Balanced
 from rlra_torch.plots import Mode
 
@@ -87,8 +89,18 @@ def consistency() -> Figure:
     return plots.core_consistencies(values, title="Simulated fluorescence of three substances")
 
 
+def borgen() -> Figure:
+    """All factorizations of rank three of a mixture without pure pixels."""
+    scene = mixture(m=60, n=300, rank=3, purity=0, seed=3, dtype=torch.float64)
+    found = feasible_set(scene.Y)
+    print(found.words)
+    for k, part in enumerate(found.regions, 1):
+        print(f"spectrum {k}: a region of area {part.area:.3g}")
+    return found.plot(scene.W, title="All spectra of nonnegative factorizations of rank 3")
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency)
+    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency, borgen)
 }
 
 

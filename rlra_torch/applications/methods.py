@@ -20,6 +20,7 @@ from ..problem import Problem
 from ..regularizers import NonNegative
 from ..solvers.solve import Callback
 
+Watch = Callable[[], Sequence[Callback]]
 # Of MU, from which mSOM converges for losses that are not quadratic.
 WARM_STEPS = 20
 
@@ -102,13 +103,13 @@ class Method:
     Args:
         label: how tables and figures write it.
         check: raises, before any work, where the task does not suit it.
-        run: does it; callbacks watch it where it is iterative.
+        run: does it; where it is iterative, watched by the callbacks that it asks for at its start.
         picks: what its components are: "pixels", "library", "regions", or "" for none of them.
     """
 
     label: str
     check: Callable[[Task], None]
-    run: Callable[[Task, Sequence[Callback]], Fit]
+    run: Callable[[Task, Watch], Fit]
     picks: str = ""
 
 
@@ -124,11 +125,11 @@ def method_named(name: str) -> Method:
 
 
 def _iterative(name: str, label: str) -> Method:
-    def run(task: Task, watch: Sequence[Callback]) -> Fit:
+    def run(task: Task, watch: Watch) -> Fit:
         start = task.start
         # Thrown away: what the first call of an operator costs belongs to no method's clock.
         task.nmf(name, start, 1)
-        found = task.nmf(name, start, task.stops["max_iter"], watch)
+        found = task.nmf(name, start, task.stops["max_iter"], watch())
         last = found.history[-1]
         return Fit(
             found.factors,
@@ -156,7 +157,7 @@ Direct = Callable[[Task], tuple[tuple[Tensor, Tensor], Tensor | None]]
 def _direct(label: str, name: str, find: Direct, picks: str) -> Method:
     """A method that is no solve: it gives factors, and what its components are."""
 
-    def run(task: Task, watch: Sequence[Callback]) -> Fit:
+    def run(task: Task, watch: Watch) -> Fit:
         begun = time.perf_counter()
         factors, chosen = find(task)
         objective = float(task.problem.objective(factors))

@@ -112,7 +112,7 @@ class Unmixing:
 
     def plot_overlay(self) -> Figure:
         """All abundances in one picture, in the colours of the spectra."""
-        return abundance_overlay(self.maps, self.labels, self._title("where what prevails"))
+        return abundance_overlay(self.maps, self.labels, self._title("abundances, overlaid"))
 
     def plot_pixels(self) -> Figure | None:
         """The pixels that the spectra were seen in, on the brightness of the image; or None."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ def unmix(
     task = Task(y, rank, loss, init, seed, stops, atoms, parts)
     for each in methods.values():
         each.check(task)
-    fits = {name: each.run(task, callbacks(name)) for name, each in methods.items()}
+    fits = {name: each.run(task, partial(callbacks, name)) for name, each in methods.items()}
     best = min(fits, key=lambda name: fits[name].objective)
     settings = {
         "rank": rank,
@@ -136,11 +137,10 @@ def _names(method: str | Sequence[str] | None, loss: Loss) -> list[str]:
 def _pixels(image: HyperspectralImage) -> tuple[Tensor, Tensor]:
     """The pixels that were seen as columns, of largest value 1, and their indices."""
     seen = image.seen.flatten().nonzero().flatten()
-    y = image.scaled().matrix[:, seen].contiguous()
-    bad = y.numel() - int(y.isfinite().sum())
+    bad = int((~image.matrix[:, seen].isfinite()).sum())
     if bad:
         raise ValueError(f"the image has {bad} values that are not finite; replace them first")
-    return y, seen
+    return image.scaled().matrix[:, seen].contiguous(), seen
 
 
 def _total(regions: Sequence[ImageRegion] | None) -> int:

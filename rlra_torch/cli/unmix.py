@@ -29,7 +29,7 @@ def add_unmix(commands: Any) -> None:  # noqa: ANN401
         epilog=(
             "examples:\n"
             "  rlra unmix --data scene.hdr --rank 4 --loss kl --method mu --out runs/scene\n"
-            "  rlra unmix --data scene.hdr --rank 4 --method mc-als --library usgs.sli --out o\n"
+            "  rlra unmix --data a.hdr --rank 4 --method mc-als --library b.sli --out runs/a\n"
             "  rlra unmix --data indian_pines --rank 6 --method spa snpa --out runs/pines"
         ),
     )

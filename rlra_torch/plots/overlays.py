@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LARGEST = len(OKABE_ITO) - 1  # colours; black is for where nothing is
+GAMMA = 2.2  # of screens: the power that makes light of numbers
 GREY = 0.6  # of pixels that were not seen
 
 
@@ -33,8 +34,8 @@ def abundance_overlay(
 ) -> Figure:
     """All abundance maps as one colour picture: the colours of the spectra, mixed.
 
-    The colour of a pixel is ``sum_k a_k c_k / max(1, sum_k a_k)``, black where there is nothing,
-    grey where the abundances are NaN.
+    The colour of a pixel is ``sum_k a_k c_k / max(1, sum_k a_k)``, as light adds up (so that halves
+    are as bright as wholes), black where there is nothing, grey where the abundances are NaN.
 
     Args:
         maps: Abundances, (r, rows, cols); of more than six the largest six are shown.
@@ -50,7 +51,6 @@ def abundance_overlay(
         ['a', 'b', 'c']
     """
     from matplotlib.colors import to_rgb
-    from matplotlib.patches import Patch
 
     pictures = as_array(maps)
     if pictures.ndim != 3 or pictures.size == 0:
@@ -61,14 +61,14 @@ def abundance_overlay(
     shown = np.sort((-amounts.sum((1, 2))).argsort(kind="stable")[:LARGEST])
     palette = np.array([to_rgb(OKABE_ITO[k % LARGEST]) for k in shown])
     total = amounts.sum(0).clip(min=1)
-    colours = np.einsum("krc,kx->rcx", amounts[shown] / total, palette)
+    light = np.einsum("krc,kx->rcx", amounts[shown] / total, palette**GAMMA)
+    colours = light ** (1 / GAMMA)
     colours[missing] = GREY
     figure, axes = _picture(pictures.shape[1:], title)
     axes.imshow(colours.clip(0, 1), interpolation="nearest")
-    for k, colour in zip(shown, palette, strict=True):
-        axes.add_patch(Patch(color=colour, label=titles[k]))
-    if missing.any():
-        axes.add_patch(Patch(color=str(GREY), label="not seen"))
+    entries = [(titles[k], colour) for k, colour in zip(shown, palette, strict=True)]
+    for label, colour in entries + [("not seen", str(GREY))] * bool(missing.any()):
+        axes.plot([], [], marker="s", markersize=12, linestyle="none", color=colour, label=label)
     legend_below(figure, axes)
     return figure
 

@@ -23,12 +23,18 @@ from ..metrics import (
     spectral_angle,
     sre,
 )
-from ..plots import maps_against_truth, save, spectra
+from ..plots import abundance_overlay, maps_against_truth, pixels_on_image, save, spectra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FILES = ("spectra_truth.png", "abundances_truth.png", "scores.json")
+FILES = (
+    "spectra_truth.png",
+    "abundances_truth.png",
+    "overlay_truth.png",
+    "pixels_truth.png",
+    "scores.json",
+)
 """What `UnmixingReport.write` may write."""
 
 
@@ -49,6 +55,7 @@ class UnmixingReport:
         overall: numbers for the whole: the means of the scores, ``abundance_sre`` of all abundances
             together, and ``relative_error`` of the data, where they are known.
         image: for wavelengths and the places of pixels, or None.
+        pixels: (s,) the pixel of each spectrum, where spectra were seen in pixels, or None.
         left_out: a sentence on components of one side without a partner, or "".
     """
 
@@ -61,6 +68,7 @@ class UnmixingReport:
     scores: dict[str, Tensor]
     overall: dict[str, float]
     image: HyperspectralImage | None = None
+    pixels: Tensor | None = None
     left_out: str = ""
 
     def table(self) -> str:
@@ -103,6 +111,21 @@ class UnmixingReport:
         error = self.overall["abundance_rmse"]
         return maps_against_truth(found, true, self.labels, f"Abundances, RMSE {error:.3f}")
 
+    def plot_overlay(self) -> Figure | None:
+        """All abundances in one picture, in the colours of the spectra; None without an image."""
+        if self.image is None:
+            return None
+        return abundance_overlay(
+            self.image.maps(self.abundances), self.labels, "Abundances, overlaid"
+        )
+
+    def plot_pixels(self) -> Figure | None:
+        """The pixels that spectra were seen in, on the brightness of the image; or None."""
+        if self.image is None or self.pixels is None:
+            return None
+        grey = self.image.cube.mean(-1)
+        return pixels_on_image(grey, self.pixels, self.labels, "Pixels of the endmembers")
+
     def write(self, out: str | Path) -> tuple[Path, ...]:
         """Write the figures and the scores, all of them or none.
 
@@ -115,7 +138,8 @@ class UnmixingReport:
         Raises:
             OSError: the folder cannot be written to.
         """
-        figures = dict(zip(FILES, (self.plot_spectra(), self.plot_maps()), strict=False))
+        plots = (self.plot_spectra, self.plot_maps, self.plot_overlay, self.plot_pixels)
+        figures = {name: plot() for name, plot in zip(FILES, plots, strict=False)}
         drawn = {name: figure for name, figure in figures.items() if figure is not None}
         names = (*drawn, FILES[-1])
         with written_together(out, names) as folder:
@@ -172,14 +196,11 @@ def report(
     """
     if by not in ("spectra", "abundances"):
         raise ValueError(f"columns are matched by 'spectra' or 'abundances', not by {by!r}")
-    data = None
+    pixels = None
     if isinstance(result, Unmixing):
-        image, data = result.image, result.image.scaled().matrix
-        W, H = result.spectra * result.settings["scale"], result.abundances
-        data = data * result.settings["scale"]
-    else:
-        (W, H), data = result, None if image is None else image.matrix
-    W, H = W.detach(), H.detach()
+        image, pixels = result.image, result.pixels
+        result = (result.spectra * result.settings["scale"], result.abundances)
+    W, H = (x.detach() for x in result)
     known = _known(truth, W, H)
     columns, partners, left_out = _paired(W, H, known, by)
     w, h = W[:, columns], H[:, columns]
@@ -195,11 +216,22 @@ def report(
     if h_true is not None:
         seen = (h.isfinite() & h_true.isfinite()).all(1)
         overall["abundance_sre"] = float(sre(h[seen], h_true[seen]))
-    if data is not None:
-        seen = data.isfinite().all(0) & H.isfinite().all(1)
-        overall["relative_error"] = float(relative_error(data[:, seen], W @ H[seen].mT))
-    labels = tuple(known.labels[k] for k in partners.tolist())
-    return UnmixingReport(labels, w, w_true, h, h_true, columns, scores, overall, image, left_out)
+    if image is not None:
+        seen = image.matrix.isfinite().all(0) & H.isfinite().all(1)
+        overall["relative_error"] = float(relative_error(image.matrix[:, seen], W @ H[seen].mT))
+    return UnmixingReport(
+        labels=tuple(known.labels[k] for k in partners.tolist()),
+        spectra=w,
+        true_spectra=w_true,
+        abundances=h,
+        true_abundances=h_true,
+        order=columns,
+        scores=scores,
+        overall=overall,
+        image=image,
+        pixels=None if pixels is None else pixels[columns],
+        left_out=left_out,
+    )
 
 
 def _known(truth: Truth | tuple[Tensor, Tensor | None], W: Tensor, H: Tensor) -> Truth:
@@ -258,4 +290,4 @@ def _scores(w: Tensor, w_true: Tensor, h: Tensor, h_true: Tensor | None) -> dict
 
 
 def _cell(name: str, value: float) -> str:
-    return f"{value:.2f}" if name in ("sad", "mrsa", "sre") else f"{value:.4f}"
+    return f"{value:.2f}" if name in ("sad", "mrsa", "sre") else f"{value:.4g}"

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..functional.arguments import whole_number
 from ..functional.randomized import as_generator
+from ..iterations import BlockIteration
 from ..losses import Frobenius
 from ..models import CP, NMF, Model
 from ..problem import Problem
@@ -16,7 +17,7 @@ from ..regularizers import Atoms, Free, NonNegative
 from .choice import Choice
 from .distances import Distance, correlation, cosine
 from .result import DictionaryFit
-from .search import search
+from .search import flexible, rounds, search
 from .starts import Setting, Start, several
 
 
@@ -28,6 +29,7 @@ def mc_als(
     distance: Distance | None = None,
     distinct: bool = True,
     nonnegative: bool = True,
+    iteration: BlockIteration | None = None,
     starts: Sequence[Start] | None = None,
     perturbations: int = 2,
     max_iter: int = 100,
@@ -48,6 +50,8 @@ def mc_als(
         distance: from columns to atoms; None: `cosine`, or `correlation` for factors of any sign.
         distinct: whether no two columns take the same atom, by an assignment (else each the best).
         nonnegative: whether H is, and the fit that atoms are chosen for.
+        iteration: what fits a nonnegative factor; None: an active set, exactly; ``HALS()`` is
+            faster for very many columns.
         starts: where to start from; None: ``several(10)``.
         perturbations: how often to go on from the best atoms with some of them exchanged.
         max_iter: rounds from one start, at most.
@@ -71,8 +75,8 @@ def mc_als(
         tensor([1, 3])
     """
     choice = Choice.of([D], None, distance or _usual(nonnegative), distinct, _rank(rank))
-    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed)
-    return search(setting, several() if starts is None else starts, perturbations, max_iter, tol)
+    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed, iteration)
+    return search(setting, starts or several(), rounds(max_iter, tol), perturbations)
 
 
 def m2c_als(
@@ -84,6 +88,7 @@ def m2c_als(
     distance: Distance = cosine,
     distinct: bool = True,
     nonnegative: bool = True,
+    iteration: BlockIteration | None = None,
     starts: Sequence[Start] | None = None,
     perturbations: int = 2,
     max_iter: int = 100,
@@ -101,7 +106,8 @@ def m2c_als(
         dictionaries: D_i, (m, n_i) each, such as the spectra in regions of an image.
         counts: d_i, how many columns may come from each.
         rank: the number of columns; None: the sum of the counts, so that they are met exactly.
-        distance, distinct, nonnegative, starts, perturbations, max_iter, tol, seed: as in `mc_als`.
+        distance, distinct, nonnegative, iteration, starts, perturbations, max_iter, tol, seed: as
+            in `mc_als`.
 
     Returns:
         a `DictionaryFit`; ``indices`` count through the dictionaries one after the other, `located`
@@ -124,8 +130,8 @@ def m2c_als(
     total = sum(whole_number("a count of atoms", count, least=0) for count in counts)
     rank = _rank(total if rank is None else rank)
     choice = Choice.of(dictionaries, counts, distance, distinct, rank)
-    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed)
-    return search(setting, several() if starts is None else starts, perturbations, max_iter, tol)
+    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed, iteration)
+    return search(setting, starts or several(), rounds(max_iter, tol), perturbations)
 
 
 def dictionary_cp(
@@ -137,6 +143,7 @@ def dictionary_cp(
     distance: Distance | None = None,
     distinct: bool = True,
     nonnegative: bool = True,
+    iteration: BlockIteration | None = None,
     starts: Sequence[Start] | None = None,
     perturbations: int = 2,
     max_iter: int = 100,
@@ -150,7 +157,8 @@ def dictionary_cp(
         D: the dictionary, (n_mode, d).
         rank: the number of components.
         mode: of the factor with atoms as columns, counted from 0.
-        distance, distinct, nonnegative, starts, perturbations, max_iter, tol, seed: as in `mc_als`.
+        distance, distinct, nonnegative, iteration, starts, perturbations, max_iter, tol, seed: as
+            in `mc_als`.
 
     Returns:
         a `DictionaryFit` with one factor (n_i, r) per mode.
@@ -174,8 +182,58 @@ def dictionary_cp(
             f"dictionary_cp needs a tensor of order 3 or more and one of its modes, got order "
             f"{order} and mode {mode}"
         )
-    setting = _setting(T, CP(order), mode, choice, rank, nonnegative, seed)
-    return search(setting, several() if starts is None else starts, perturbations, max_iter, tol)
+    setting = _setting(T, CP(order), mode, choice, rank, nonnegative, seed, iteration)
+    return search(setting, starts or several(), rounds(max_iter, tol), perturbations)
+
+
+def flexible_als(
+    Y: Tensor,  # noqa: N803
+    D: Tensor,  # noqa: N803
+    rank: int,
+    *,
+    weights: Sequence[float] = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0),
+    distance: Distance | None = None,
+    distinct: bool = True,
+    nonnegative: bool = True,
+    starts: Sequence[Start] | None = None,
+    perturbations: int = 0,
+    max_iter: int = 20,
+    tol: float = 1e-5,
+    seed: int | torch.Generator = 0,
+) -> DictionaryFit:
+    """One-sparse dictionary-based low-rank approximation with a penalty that increases.
+
+        min over W, S, K, H of  1/2 ||Y - W H^T||^2 + weight / 2 ||W - D[:, K] S||^2
+
+    S is diagonal: scales are free. Columns of W move between atoms while the weight is small, and
+    are exchanged for the nearest atoms in the end.
+
+    Args:
+        Y, D, rank, distance, distinct, nonnegative, starts, perturbations, seed: as in `mc_als`.
+        weights: increasing, relative to the mean energy of the columns of H at the start.
+        max_iter: rounds for each weight, at most.
+        tol: on the optimality residual.
+
+    Returns:
+        a `DictionaryFit`; its history is the root of the objective with the penalty over that of
+        zero factors, but for the last line, the relative error.
+
+    Raises:
+        TypeError, ValueError: parts that do not fit, before any work.
+
+    References:
+        | Cohen, Gillis, Dictionary-based tensor canonical polyadic decomposition (2018)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 12.1.2
+
+    Example:
+        >>> D = torch.eye(4) + 0.5
+        >>> H = torch.tensor([[1.0, 0.2], [0.3, 2.0], [1.0, 1.0]])
+        >>> flexible_als(D[:, [3, 1]] @ H.T, D, 2).indices.sort().values
+        tensor([1, 3])
+    """
+    choice = Choice.of([D], None, distance or _usual(nonnegative), distinct, _rank(rank))
+    setting = _setting(Y, NMF(), 0, choice, rank, nonnegative, seed, None)
+    return search(setting, starts or several(), flexible(weights, max_iter, tol), perturbations)
 
 
 def located(indices: Tensor, sizes: Sequence[int]) -> tuple[Tensor, Tensor]:
@@ -202,6 +260,7 @@ def _setting(
     rank: int,
     nonnegative: bool,
     seed: int | torch.Generator,
+    iteration: BlockIteration | None,
 ) -> Setting:
     """The problem, once data and dictionary fit each other."""
     rows, atoms = len(choice.atoms), choice.atoms
@@ -222,7 +281,7 @@ def _setting(
     count = len(model.factor_ndims)
     regs = [Atoms(atoms, scaled=False) if n == mode else others for n in range(count)]
     problem = Problem(Y, model, Frobenius(), regs)
-    return Setting(problem, mode, choice, rank, nonnegative, as_generator(seed))
+    return Setting(problem, mode, choice, rank, nonnegative, as_generator(seed), iteration)
 
 
 def _usual(nonnegative: bool) -> Distance:

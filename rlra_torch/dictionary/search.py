@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..iterations import HALS, Alternating, ProjectedLeastSquares
+from ..iterations import HALS, ActiveSet, Alternating, BlockIteration, ProjectedLeastSquares
 from ..models import Factors
-from ..solvers import Progress, solve
+from ..regularizers import NearAtoms
+from ..solvers import Progress, Record, solve
 from .choice import Choice
 from .result import DictionaryFit
 from .selecting import Selecting
@@ -57,69 +57,170 @@ class Ends:
         )
 
 
+Descend = Callable[[Setting, Factors], tuple[Factors, Tensor, Sequence[Record]]]
+"""From factors to better ones, the atoms nearest to them, and the checks on the way."""
+
+
+def rounds(max_iter: int, tol: float) -> Descend:
+    """Rounds of MC-ALS.
+
+    Args:
+        max_iter: at most.
+        tol: on the optimality residual.
+    """
+
+    def descend(setting: Setting, factors: Factors) -> tuple[Factors, Tensor, Sequence[Record]]:
+        inner, times = _fit(setting)
+        fit = Selecting(setting.choice, inner, setting.within, times)
+        step = Alternating(
+            [fit if n == setting.mode else inner for n in range(len(factors))], times
+        )
+        best = Rounds(setting.mode)
+        found = solve(
+            step,
+            setting.problem,
+            factors,
+            max_iter=max_iter,
+            tol=tol,
+            check_every=1,
+            callbacks=[best],
+        )
+        return best.factors, best.indices, found.history
+
+    return descend
+
+
+def flexible(weights: Sequence[float], max_iter: int, tol: float) -> Descend:
+    """Rounds in which columns are free but pay for their distance to the nearest atom.
+
+    Args:
+        weights: of half the squared distance, relative to the mean energy of the other columns.
+        max_iter: rounds for each weight, at most.
+        tol: on the optimality residual.
+    """
+
+    def descend(setting: Setting, factors: Factors) -> tuple[Factors, Tensor, Sequence[Record]]:
+        problem, mode, records = setting.problem, setting.mode, []
+        gram = problem.model.gram(factors, mode)
+        unit = gram.diagonal(dim1=-2, dim2=-1).mean(-1)[..., None, None]
+        for weight in weights:
+            near = NearAtoms(setting.choice.atoms, weight * unit, nonnegative=setting.nonnegative)
+            regs = [near if n == mode else reg for n, reg in enumerate(problem.regs)]
+            found = solve(
+                Alternating(HALS(), 2),
+                replace(problem, regs=regs),
+                factors,
+                max_iter=max_iter,
+                tol=tol,
+                check_every=5,
+            )
+            factors = found.factors
+            records += list(found.history)[bool(records) :]
+        indices = setting.choice(factors[mode])
+        atoms = setting.choice.take(indices)
+        return (*factors[:mode], atoms, *factors[mode + 1 :]), indices, records
+
+    return descend
+
+
+class Rounds:
+    """Keeps the best round of each start: rounds may raise the objective, and run in circles.
+
+    A callback of `solve` that stops it once no start has gained for some rounds.
+
+    Args:
+        mode: of the factor with atoms.
+        patience: how many rounds.
+    """
+
+    factors: Factors
+    indices: Tensor
+    least: Tensor
+
+    def __init__(self, mode: int, patience: int = 5) -> None:
+        self.mode, self.patience, self.idle = mode, patience, 0
+
+    def __call__(self, progress: Progress) -> bool:
+        factors, objective = progress.state.factors, progress.history[-1].objective
+        indices = progress.state.memory[self.mode][1]
+        if len(progress.history) == 1:
+            self.factors, self.indices = factors, indices
+            self.least = torch.full_like(objective, torch.inf)
+        elif bool((objective < (1 - 1e-6) * self.least).any()):
+            self.idle = 0
+        else:
+            self.idle += 1
+        better = (objective < self.least).to(indices.device)
+        self.least = self.least.minimum(objective)
+        self.indices = torch.where(better[..., None], indices, self.indices)
+        pairs = zip(factors, self.factors, strict=True)
+        self.factors = tuple(torch.where(better[..., None, None], x, old) for x, old in pairs)
+        return self.idle >= self.patience
+
+
 @torch.no_grad()
 def search(
-    setting: Setting, starts: Sequence[Start], perturbations: int, max_iter: int, tol: float
+    setting: Setting, starts: Sequence[Start], descend: Descend, perturbations: int
 ) -> DictionaryFit:
-    """MC-ALS from all starts as one batch, then from perturbations of the best.
+    """Descend from all starts as one batch, then from perturbations of the best.
 
     Args:
         setting: one problem, or several.
         starts: at least one.
+        descend: from each.
         perturbations: how often the atoms of the best are perturbed, in as many starts each time;
-            it ends where that gains nothing.
-        max_iter: rounds of one start, at most.
-        tol: on the optimality residual.
+            it ends where that gains nothing, or where nothing is left to gain.
 
     Raises:
         ValueError: no start.
     """
     if not starts:
         raise ValueError("give at least one start, such as several(10)")
-    ends = _ends(setting, starts, max_iter, tol)
+    ends = _ends(setting, starts, descend)
+    exact = 100 * torch.finfo(setting.choice.atoms.dtype).eps
+    half = max(1, setting.rank // 2)
     for _ in range(perturbations):
-        atoms, half = ends.best(ends.indices), max(1, setting.rank // 2)
+        atoms, before = ends.best(ends.indices), ends.residuals.amin(0)
+        if bool((before <= exact).all()):
+            break
         tries = [perturbed(atoms, 1 + i % half) for i in range(len(starts))]
-        before = ends.residuals.amin(0)
-        ends = ends.joined(_ends(setting, tries, max_iter, tol))
+        ends = ends.joined(_ends(setting, tries, descend))
         if not bool((ends.residuals.amin(0) < before).any()):
             break
     return _described(setting.choice, ends)
 
 
-def _ends(setting: Setting, starts: Sequence[Start], max_iter: int, tol: float) -> Ends:
-    """Solve from all starts, and then for the factors that have no atoms alone."""
-    y, seen = setting.problem.y, []
+def _ends(setting: Setting, starts: Sequence[Start], descend: Descend) -> Ends:
+    """Descend from all starts, then fit the factors that have no atoms once more."""
+    y = setting.problem.y
     assert isinstance(y, Tensor)
     problem = replace(setting.problem, y=y.expand(len(starts), *y.shape))
     begun = zip(*(start(setting) for start in starts), strict=True)
-    steps, others = _steps(setting)
-
-    def keep(progress: Progress) -> None:
-        seen[:] = [progress.state.memory[setting.mode]]
-
-    factors = tuple(torch.stack(parts) for parts in begun)
-    settings: dict[str, Any] = {"max_iter": max_iter, "check_every": 1}
-    found = solve(steps, problem, factors, tol=tol, callbacks=[keep], **settings)
-    frozen = replace(problem, free=others.order)
-    last = solve(others, frozen, found.factors, tol=tol / 100, max_iter=50)
-    records = [*found.history, last.history[-1]]
+    factors, indices, records = descend(
+        replace(setting, problem=problem), tuple(torch.stack(parts) for parts in begun)
+    )
+    others = _others(setting)
+    last = solve(others, replace(problem, free=others.order), factors, tol=1e-8, max_iter=50)
     energy = y.double().square().flatten(len(setting.problem.batch_shape)).sum(-1).cpu()
-    squares = torch.stack([record.objective.double().clamp_min(0) for record in records])
+    values = [record.objective for record in (*records, last.history[-1])]
+    squares = torch.stack([value.double().clamp_min(0) for value in values])
     history = (2 * squares / torch.where(energy > 0, energy, 1)).sqrt()
-    return Ends(last.factors, seen[0][1], problem.relative_error(last.factors), history)
+    return Ends(last.factors, indices, problem.relative_error(last.factors), history)
 
 
-def _steps(setting: Setting) -> tuple[Alternating, Alternating]:
-    """Rounds over all factors, and over those that have no atoms."""
-    count, inner = len(setting.problem.model.factor_ndims), HALS()
-    fit = Selecting(setting.choice, inner, setting.within, INNER)
+def _fit(setting: Setting) -> tuple[BlockIteration, int]:
+    """What fits one factor, and how often."""
     if not setting.nonnegative:
-        inner = ProjectedLeastSquares()
-        fit = Selecting(setting.choice, inner, setting.within, 1)
-    each = [fit if n == setting.mode else inner for n in range(count)]
-    others = [n for n in range(count) if n != setting.mode]
-    return Alternating(each, INNER), Alternating(inner, INNER, order=others)
+        return ProjectedLeastSquares(), 1
+    if setting.iteration is None:
+        return ActiveSet(), setting.rank
+    return setting.iteration, INNER
+
+
+def _others(setting: Setting) -> Alternating:
+    """Sweeps over the factors that have no atoms."""
+    count = len(setting.problem.model.factor_ndims)
+    return Alternating(*_fit(setting), order=[n for n in range(count) if n != setting.mode])
 
 
 def _described(choice: Choice, ends: Ends) -> DictionaryFit:

@@ -12,7 +12,7 @@ from ..blocks import QuadraticBlock
 from ..functional.linalg import solve_gram
 from ..functional.tucker import leading_basis
 from ..initialization import random_factors, spa_indices
-from ..iterations import HALS
+from ..iterations import HALS, BlockIteration
 from ..models import Factors
 from ..problem import Problem
 from ..regularizers import ElasticNet, Free, NonNegative
@@ -30,6 +30,7 @@ class Setting:
         rank: how many.
         nonnegative: whether the factors are, fits of the atoms included.
         generator: of random numbers.
+        iteration: what fits one factor; None: exact, as many pivots of an active set as the rank.
     """
 
     problem: Problem
@@ -38,6 +39,7 @@ class Setting:
     rank: int
     nonnegative: bool
     generator: torch.Generator
+    iteration: BlockIteration | None = None
 
     @property
     def data(self) -> Tensor:

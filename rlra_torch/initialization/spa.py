@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..functional.pixels import column_norms, pieces, select_columns
+from ..functional.pixels import column_norms, pieces, select_columns, waits_for_nothing
 
 _CANDIDATES = 128
 
@@ -36,15 +36,37 @@ def spa_indices(y: Tensor, rank: int) -> Tensor:
         >>> spa_indices(torch.tensor([[1.0, 2.0, 0.0], [1.0, 0.0, 3.0]]), 2)
         tensor([2, 1])
     """
+    check_columns("spa", y, rank)
+    return with_unused(successive_projection(y, rank), y.shape[-1])
+
+
+def check_columns(name: str, y: Tensor, rank: int) -> None:
+    """Check that there are as many columns as a start selects.
+
+    Raises:
+        ValueError: If rank is not between 1 and n.
+    """
     columns = y.shape[-1]
     if not 1 <= rank <= columns:
         raise ValueError(
-            f"spa was given rank {rank} for data of shape {tuple(y.shape)}, whose columns it "
+            f"{name} was given rank {rank} for data of shape {tuple(y.shape)}, whose columns it "
             f"selects; choose a rank between 1 and {columns}."
         )
-    chosen = successive_projection(y, rank)
+
+
+def with_unused(chosen: Tensor, columns: int) -> Tensor:
+    """Indices with the lowest that are unused in the place of each -1.
+
+    Args:
+        chosen: Indices, (*, r), r at most the number of columns.
+        columns: How many columns there are.
+
+    Example:
+        >>> with_unused(torch.tensor([1, -1, -1]), 4)
+        tensor([1, 0, 2])
+    """
     missing = chosen < 0
-    used = torch.zeros(*y.shape[:-2], columns + 1, dtype=torch.uint8, device=y.device)
+    used = torch.zeros(*chosen.shape[:-1], columns + 1, dtype=torch.uint8, device=chosen.device)
     used = used.scatter(-1, chosen.where(~missing, columns), 1)[..., :columns]
     unused = used.argsort(dim=-1, stable=True)
     return chosen.where(~missing, unused.gather(-1, (missing.cumsum(-1) - 1).clamp_min(0)))
@@ -83,13 +105,16 @@ def spa(y: Tensor, rank: int) -> tuple[Tensor, Tensor]:
     return w, (torch.linalg.pinv(w) @ y).mT.clamp_min(0)
 
 
-def successive_projection(y: Tensor, rank: int, allowed: Tensor | None = None) -> Tensor:
+def successive_projection(
+    y: Tensor, rank: int, allowed: Tensor | None = None, norms: Tensor | None = None
+) -> Tensor:
     """What `spa_indices` computes, with -1 where the residual has vanished.
 
     Args:
         y: Data, shape (*, m, n).
         rank: Number of indices, at least 1.
         allowed: Columns that may be chosen, bool, shape (*, n); None: all that are finite.
+        norms: Of the columns, shape (*, n), if they are known.
 
     Returns:
         Indices, int64, shape (*, rank), in order of choice.
@@ -98,7 +123,7 @@ def successive_projection(y: Tensor, rank: int, allowed: Tensor | None = None) -
         >>> successive_projection(torch.tensor([[1.0, 2.0, 1.0], [2.0, 4.0, 2.0]]), 2)
         tensor([ 1, -1])
     """
-    left = ProjectedColumns(y, allowed)
+    left = ProjectedColumns(y, allowed, norms)
     tolerance = 20 * rank * torch.finfo(y.dtype).eps
     chosen = []
     for step in range(rank):
@@ -119,6 +144,7 @@ class ProjectedColumns:
     Args:
         data: (*, m, n).
         allowed: Columns that count, bool, (*, n); those that are not finite never do.
+        norms: Of the columns, (*, n), if they are known.
 
     Example:
         >>> left = ProjectedColumns(torch.tensor([[4.0, 1.0], [0.0, 2.0]]))
@@ -127,9 +153,11 @@ class ProjectedColumns:
         tensor([0.0000, 0.5000])
     """
 
-    def __init__(self, data: Tensor, allowed: Tensor | None = None) -> None:
+    def __init__(
+        self, data: Tensor, allowed: Tensor | None = None, norms: Tensor | None = None
+    ) -> None:
         self.data = data.detach()
-        norms = column_norms(self.data)
+        norms = column_norms(self.data) if norms is None else norms
         self.allowed = norms.isfinite() if allowed is None else norms.isfinite() & allowed
         self.original = torch.where(self.allowed, norms, 0)
         largest = self.original.amax(-1, keepdim=True)
@@ -140,18 +168,18 @@ class ProjectedColumns:
 
     def project_out(self, column: Tensor) -> None:
         """Make all columns orthogonal to one more, (*, m, 1)."""
-        column = column / self.scale.unsqueeze(-1)
-        direction = self._complement(self._complement(column))
-        norm = torch.linalg.vector_norm(direction, dim=-2, keepdim=True)
-        noise = (
-            20
-            * torch.finfo(column.dtype).eps
-            * torch.linalg.vector_norm(column, dim=-2, keepdim=True)
-        )
-        direction = torch.where(norm > noise, direction / torch.where(norm > 0, norm, 1), 0)
+        direction = self.rest(column)
         self.basis = torch.cat([self.basis, direction], -1)
         cosines = (self.data.mT @ direction)[..., 0] / self.scale
         self.squares = (self.squares - cosines.square()).clamp_min(0)
+
+    def rest(self, column: Tensor) -> Tensor:
+        """The direction of what is new in a column, (*, m, 1); 0 where that is rounding noise."""
+        column = column / self.scale.unsqueeze(-1)
+        rest = self._complement(self._complement(column))
+        size, new = (torch.linalg.vector_norm(x, dim=-2, keepdim=True) for x in (column, rest))
+        noise = 20 * torch.finfo(column.dtype).eps * size
+        return torch.where(new > noise, rest / torch.where(new > 0, new, 1), 0)
 
     @property
     def norms(self) -> Tensor:
@@ -176,7 +204,7 @@ class ProjectedColumns:
         everything = torch.arange(width, device=self.data.device).expand_as(self.allowed)
         if not directions:
             return everything, torch.where(self.allowed, self.original / self.scale, -1)
-        if width > _CANDIDATES and self.data.device.type != "cpu":
+        if width > _CANDIDATES and not waits_for_nothing(self.data):
             return everything, self.norms
         rounding = 32 * directions * torch.finfo(self.energy.dtype).eps
         bound = torch.where(self.allowed, self.squares + rounding * self.energy, -1)

@@ -2,7 +2,23 @@
 
 from .abundances import nonnegative, sum_at_most_one, sum_to_one
 from .result import Separable
+from .smoothed import smoothed_spa, smoothed_vca
 from .snpa import snpa
 from .spa import spa
+from .subspace import outlying
+from .vca import vca
+from .xray import xray
 
-__all__ = ["Separable", "nonnegative", "snpa", "spa", "sum_at_most_one", "sum_to_one"]
+__all__ = [
+    "Separable",
+    "nonnegative",
+    "outlying",
+    "smoothed_spa",
+    "smoothed_vca",
+    "snpa",
+    "spa",
+    "sum_at_most_one",
+    "sum_to_one",
+    "vca",
+    "xray",
+]

@@ -12,6 +12,8 @@ from ..iterations import ActiveSet
 from ..losses import Frobenius
 from ..regularizers import NonNegative
 
+_BYTES = 2**26
+
 
 def nonnegative(M: Tensor, W: Tensor, start: Tensor | None = None) -> Tensor:  # noqa: N803
     """``argmin ||m - W h||`` over ``h >= 0``, for each pixel m.
@@ -95,9 +97,7 @@ def sum_to_one(M: Tensor, W: Tensor, start: Tensor | None = None) -> Tensor:  # 
     return _by_pieces(M, W, start, True)
 
 
-def _by_pieces(
-    pixels: Tensor, spectra: Tensor, start: Tensor | None, always_one: bool | None
-) -> Tensor:
+def _by_pieces(pixels: Tensor, spectra: Tensor, start: Tensor | None, one: bool | None) -> Tensor:
     """A piece of the pixels at a time; the sum is free, at most one (False) or one (True)."""
     if pixels.ndim < 2 or pixels.shape[:-1] != spectra.shape[:-1]:
         raise ValueError(
@@ -112,34 +112,45 @@ def _by_pieces(
     spectra = spectra.detach().reshape(-1, bands, rank)
     out = pixels.new_zeros(len(pixels), count, rank)
     begin = out if start is None else start.reshape(out.shape)
-    for where in pieces(pixels, 1 + 40 * rank * rank / bands):
-        out[:, where] = _piece(pixels[..., where], spectra, begin[:, where], always_one)
+    for where in pieces(pixels, 1 + 40 * rank * rank / bands, _BYTES):
+        out[:, where] = _piece(pixels[..., where], spectra, begin[:, where], one)
     return out.reshape(*lead, count, rank)
 
 
-def _piece(pixels: Tensor, spectra: Tensor, start: Tensor, always_one: bool | None) -> Tensor:
+def _piece(pixels: Tensor, spectra: Tensor, start: Tensor, one: bool | None) -> Tensor:
     cross = (pixels.mT @ spectra).double()
     bad = ~cross.isfinite().all(-1)
     cross = torch.where(bad[..., None], 0, cross)
-    gram = spectra.double().mT @ spectra.double()
-    x = start.double() if always_one else _nonnegative(gram, cross, start.double())
-    if always_one is not None:
-        over = (x.sum(-1) > 1) | always_one
-        problem, row = torch.nonzero(over, as_tuple=True)
-        energy = torch.where(bad[..., None], 0, pixels.mT).double().square().sum(-1)
-        x[problem, row] = _on_simplex(
-            gram[problem], cross[problem, row], energy[problem, row], x[problem, row]
-        )
+    gram, x = spectra.double().mT @ spectra.double(), start.double()
+    if not one:
+        free = solve_gram(gram, cross)
+        feasible = (free >= 0).all(-1) & ((one is None) | (free.sum(-1) <= 1))
+        x = torch.where(feasible[..., None], free, x)
+    problem, row = torch.nonzero(~_optimal(gram, cross, x, one), as_tuple=True)
+    own, right = gram[problem], cross[problem, row]
+    z = x[problem, row] if one else _pivoted(own, right, x[problem, row])
+    if one is not None:
+        over = (z.sum(-1) > 1) | one
+        energy = pixels[problem, :, row].double().square().sum(-1)
+        energy = torch.where(bad[problem, row], 0, energy)
+        z[over] = _on_simplex(own[over], right[over], energy[over], z[over])
+    x[problem, row] = z
     return torch.where(bad[..., None], torch.nan, x).to(pixels.dtype)
 
 
-def _nonnegative(gram: Tensor, cross: Tensor, start: Tensor) -> Tensor:
-    """Rows (problems, rows, r): those whose least squares are nonnegative, then the others."""
-    x = solve_gram(gram, cross)
-    off = (x @ gram - cross).abs() > 1e-12 * (x.abs() @ gram.abs() + cross.abs())
-    problem, row = torch.nonzero(((x < 0) | off).any(-1), as_tuple=True)
-    x[problem, row] = _pivoted(gram[problem], cross[problem, row], start[problem, row])
-    return x
+def _optimal(gram: Tensor, cross: Tensor, x: Tensor, one: bool | None) -> Tensor:
+    """Which rows (problems, rows) meet the optimality conditions up to rounding."""
+    rounding = 1e-12
+    dual, total = cross - x @ gram, x.sum(-1, keepdim=True)
+    right = torch.ones_like(total, dtype=torch.bool)
+    if one is not None:
+        # The multiplier of the sum.
+        price = (x * dual).sum(-1, keepdim=True) / total.clamp_min(rounding)
+        tight = (total - 1).abs() <= rounding
+        dual = dual - (price if one else torch.where(tight, price.clamp_min(0), 0))
+        right = tight if one else total <= 1 + rounding
+    noise = rounding * (cross.abs() + x @ gram.abs())
+    return ((dual <= noise) & ((dual >= -noise) | (x == 0)) & right).all(-1)
 
 
 def _on_simplex(gram: Tensor, cross: Tensor, energy: Tensor, start: Tensor) -> Tensor:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from ..functional.arguments import whole_number
-from ..functional.pixels import column_norms, pieces, select_columns
+from ..functional.pixels import column_norms, column_sums, pieces, select_columns
+from ..initialization.spa import first_of_longest
 from .abundances import nonnegative
 
 Fit = Callable[[Tensor, Tensor], Tensor]
@@ -54,11 +55,13 @@ class Pixels(NamedTuple):
     Args:
         data: what is compared, (*, m, n).
         allowed: which may be picked, (*, n).
+        norms: of the data, (*, n).
         size: what they were divided by, (*, n).
     """
 
     data: Tensor
     allowed: Tensor
+    norms: Tensor
     size: Tensor
 
 
@@ -90,7 +93,8 @@ def pixels(
         raise ValueError(f"normalize is None or 'l1', got {normalize!r}")
     whole_number("the number of pixels to pick", r)
     data, shape = M.detach(), (*M.shape[:-2], M.shape[-1])
-    allowed = column_norms(data).isfinite()
+    norms = column_norms(data)
+    allowed = norms.isfinite()
     if mask is not None:
         if mask.dtype != torch.bool or mask.shape not in (shape, shape[-1:]):
             raise ValueError(
@@ -100,19 +104,19 @@ def pixels(
         allowed = allowed & ~mask
     size = data.new_ones(shape)
     if normalize == "l1":
-        total = data.abs().sum(-2)
+        total = column_sums(data)
         size = torch.where(total > 0, total, 1)
-        data = data / size.unsqueeze(-2)
-    return Pixels(data, allowed, size)
+        data, norms = data / size.unsqueeze(-2), norms / size
+    return Pixels(data, allowed, norms, size)
 
 
-def result(M: Tensor, indices: Tensor, allowed: Tensor, fit: Fit = nonnegative) -> Separable:  # noqa: N803
+def result(M: Tensor, indices: Tensor, known: Pixels, fit: Fit = nonnegative) -> Separable:  # noqa: N803
     """The spectra of the pixels that were picked, their abundances and what they leave over.
 
     Args:
         M: (*, m, n).
         indices: (*, r), -1 where there is none.
-        allowed: which pixels count, (*, n).
+        known: what `pixels` gives.
         fit: what gives abundances.
     """
     missing = (indices < 0).unsqueeze(-2)
@@ -120,25 +124,16 @@ def result(M: Tensor, indices: Tensor, allowed: Tensor, fit: Fit = nonnegative) 
     filled = select_columns(M.detach(), torch.where(indices < 0, indices[..., :1], indices))
     h = fit(M, filled)
     h[..., 0] += torch.where(missing, h, 0).sum(-1)
-    h = h.masked_fill(missing, 0)
-    return fitted(M, indices, filled.masked_fill(missing, 0), h, allowed)
+    return fitted(M, indices, filled.masked_fill(missing, 0), h.masked_fill(missing, 0), known)
 
 
-def fitted(
-    M: Tensor,  # noqa: N803
-    indices: Tensor,
-    spectra: Tensor,
-    abundances: Tensor,
-    allowed: Tensor,
-) -> Separable:
+def fitted(M: Tensor, indices: Tensor, W: Tensor, H: Tensor, known: Pixels) -> Separable:  # noqa: N803
     """The same from spectra and abundances, which become NaN at pixels that do not count."""
-    left = residual_norms(M.detach(), spectra, abundances)
-    norms = column_norms(M.detach())
-    left, norms = (torch.where(allowed, x, 0) for x in (left, norms))
-    size = torch.linalg.vector_norm(norms, dim=-1)
+    left = torch.where(known.allowed, residual_norms(M.detach(), W, H), 0)
+    size = torch.where(known.allowed, known.norms * known.size, 0)
+    size = torch.linalg.vector_norm(size, dim=-1)
     residual = torch.linalg.vector_norm(left, dim=-1) / torch.where(size > 0, size, 1)
-    abundances = torch.where(allowed[..., None], abundances, torch.nan)
-    return Separable(indices, spectra, abundances, residual)
+    return Separable(indices, W, H.masked_fill(~known.allowed[..., None], torch.nan), residual)
 
 
 def residual_norms(M: Tensor, W: Tensor, H: Tensor) -> Tensor:  # noqa: N803
@@ -150,3 +145,42 @@ def residual_norms(M: Tensor, W: Tensor, H: Tensor) -> Tensor:  # noqa: N803
     """
     parts = (M[..., at] - W @ H[..., at, :].mT for at in pieces(M, 4))
     return torch.cat([column_norms(part) for part in parts], -1)
+
+
+class Farthest:
+    """Picks the pixel that is farthest from what those picked before explain, again and again.
+
+    Args:
+        known: the pixels.
+    """
+
+    def __init__(self, known: Pixels) -> None:
+        norms = torch.where(known.allowed, known.norms, 0)
+        largest = norms.amax(-1, keepdim=True)
+        self.scale = torch.where(largest > 0, largest, 1)
+        self.original, self.allowed = norms / self.scale, known.allowed
+        self.columns = torch.arange(norms.shape[-1], device=norms.device).expand_as(norms)
+        # A fit through the gram has more rounding than a projection.
+        self.tolerance = torch.finfo(norms.dtype).eps ** 0.75
+
+    @property
+    def none(self) -> Tensor:
+        """No index, (*, 0)."""
+        return self.columns[..., :0]
+
+    def __call__(self, left: Tensor) -> Tensor:
+        """The index (*, 1) of the largest residual norm, or -1 where all are rounding noise."""
+        left = torch.where(self.allowed, left / self.scale, -1)
+        index, found = first_of_longest(self.columns, left, self.original, self.tolerance)
+        return self.take(index, found)
+
+    def best(self, scores: Tensor, wanted: Tensor) -> Tensor:
+        """The same for the highest of other scores, of order 1, where a pixel is wanted, (*, 1)."""
+        scores = torch.where(self.allowed & scores.isfinite(), scores, -torch.inf)
+        index, _ = first_of_longest(self.columns, scores, self.original, self.tolerance)
+        return self.take(index, wanted & self.allowed.any(-1, keepdim=True))
+
+    def take(self, index: Tensor, found: Tensor) -> Tensor:
+        """The index, which is not picked again, or -1."""
+        self.allowed = self.allowed.scatter(-1, index, False)
+        return torch.where(found, index, -1)

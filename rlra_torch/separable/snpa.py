@@ -5,10 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..functional.pixels import column_norms, select_columns
-from ..initialization.spa import first_of_longest
+from ..functional.pixels import select_columns
 from .abundances import sum_at_most_one
-from .result import Separable, fitted, pixels, residual_norms
+from .result import Farthest, Separable, fitted, pixels, residual_norms
 
 
 def snpa(
@@ -48,44 +47,14 @@ def snpa(
         (tensor([0, 2]), tensor([[1.0000, 0.5000, 0.0000],
                 [0.0000, 0.5000, 1.0000]]))
     """
-    data, allowed, size = pixels("snpa", M, r, normalize, mask)
-    left = column_norms(data)
-    pick = Farthest(left, allowed)
-    chosen, h = pick.none, data.new_zeros((*left.shape, 0))
+    known = pixels("snpa", M, r, normalize, mask)
+    data, left, size = known.data, known.norms, known.size
+    farthest = Farthest(known)
+    chosen, h = farthest.none, data.new_zeros((*left.shape, 0))
     for _ in range(r):
-        chosen = torch.cat([chosen, pick(left)], -1)
+        chosen = torch.cat([chosen, farthest(left)], -1)
         spectra = select_columns(data, chosen)
         h = sum_at_most_one(data, spectra, torch.nn.functional.pad(h, (0, 1)))
         left = residual_norms(data, spectra, h)
     h = h * size[..., :, None] / size.gather(-1, chosen.clamp_min(0)).unsqueeze(-2)
-    return fitted(M, chosen, select_columns(M.detach(), chosen), h, allowed)
-
-
-class Farthest:
-    """Picks the pixel that is farthest from what the pixels picked before explain, again and again.
-
-    Args:
-        norms: of the pixels, (*, n).
-        allowed: which may be picked, (*, n).
-    """
-
-    def __init__(self, norms: Tensor, allowed: Tensor) -> None:
-        norms = torch.where(allowed, norms, 0)
-        largest = norms.amax(-1, keepdim=True)
-        self.scale = torch.where(largest > 0, largest, 1)
-        self.original, self.allowed = norms / self.scale, allowed
-        self.columns = torch.arange(norms.shape[-1], device=norms.device).expand_as(norms)
-        # A fit through the gram has more rounding than a projection.
-        self.tolerance = torch.finfo(norms.dtype).eps ** 0.75
-
-    @property
-    def none(self) -> Tensor:
-        """No index, (*, 0)."""
-        return self.columns[..., :0]
-
-    def __call__(self, left: Tensor) -> Tensor:
-        """The index (*, 1) of the largest residual norm, or -1 where all are rounding noise."""
-        left = torch.where(self.allowed, left / self.scale, -1)
-        index, found = first_of_longest(self.columns, left, self.original, self.tolerance)
-        self.allowed = self.allowed.scatter(-1, index, False)
-        return torch.where(found, index, -1)
+    return fitted(M, chosen, select_columns(M.detach(), chosen), h, known)

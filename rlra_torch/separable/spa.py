@@ -47,5 +47,6 @@ def spa(
         (tensor([0, 2]), tensor([[1.0000, 0.5000, 0.0000],
                 [0.0000, 0.5000, 1.0000]]))
     """
-    data, allowed, _ = pixels("spa", M, r, normalize, mask)
-    return result(M, successive_projection(data, r, allowed), allowed, fit)
+    known = pixels("spa", M, r, normalize, mask)
+    indices = successive_projection(known.data, r, known.allowed, known.norms)
+    return result(M, indices, known, fit)

@@ -222,6 +222,8 @@ _LABELS = {
 _PIXELS: dict[str, tuple[str, Callable[[Task], separable.Separable]]] = {
     "spa": ("SPA", lambda task: separable.spa(task.y, task.rank)),
     "snpa": ("SNPA", lambda task: separable.snpa(task.y, task.rank)),
+    "vca": ("VCA", lambda task: separable.vca(task.y, task.rank, seed=task.seed)),
+    "xray": ("XRAY", lambda task: separable.xray(task.y, task.rank)),
 }
 _ATOMS: dict[str, tuple[str, Direct, str]] = {
     "mc_als": ("MC-ALS", _mc_als, "library"),

@@ -84,16 +84,17 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--method",
         nargs="+",
         metavar="NAME",
-        help="pixels as spectra: spa, snpa; known spectra: mc-als, m2c-als; iterations: hals, "
-        "msom, mu, amu, joint, ccd, sn, admm, burg, newton, fista, pg, als, active-set, pro-als "
-        "(default: hals msom mu for frobenius, msom mu for other losses)",
+        help="pixels as spectra: spa, snpa, vca, xray; known spectra: mc-als, m2c-als; "
+        "iterations: hals, msom, mu, amu, joint, ccd, sn, admm, burg, newton, fista, pg, als, "
+        "active-set, pro-als (default: hals msom mu for frobenius, msom mu for other losses)",
     )
     add_loss(group)
     group.add_argument(
         "--init",
         default="nndsvda",
         metavar="NAME",
-        help="random, nndsvd, nndsvda, nndsvdar or spa (default: nndsvda)",
+        help="of iterations: random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca "
+        "(default: nndsvda)",
     )
     add_stopping(group, max_iter=500, tol=1e-5)
     group.add_argument(

@@ -13,7 +13,7 @@ from ..datasets import HyperspectralImage, ImageRegion, SpectralLibrary, resampl
 from ..estimators import loss_named
 from ..losses import BetaDivergence, Loss
 from ..solvers.solve import Callback
-from .methods import METHODS, Fit, Method, Task, method_named
+from .methods import Fit, Method, Task, method_named
 from .unmixed import Unmixing
 
 
@@ -208,5 +208,3 @@ def _result(
     places = None if pixels is None else pixels[order]
     return Unmixing(image, W, whole, fits, best, settings, names, places)
 
-
-__all__ = ["METHODS", "Unmixing", "normalized", "unmix"]

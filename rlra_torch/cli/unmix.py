@@ -123,18 +123,10 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
     device = device_named(arguments.device)
     dtype = getattr(torch, arguments.dtype)
     image = load_image(arguments.data, arguments.variable, arguments.clip_negative, dtype)
-    rows, cols, bands = image.shape
-    library, regions, truth = (
-        None if path is None else load(path)
-        for path, load in (
-            (arguments.library, lambda path: load_library(path, dtype)),
-            (arguments.regions, lambda path: load_regions(path, (rows, cols))),
-            (
-                arguments.truth,
-                lambda path: load_truth(path, image.wavelengths, image.unit, bands, dtype),
-            ),
-        )
-    )
+    known = (image.wavelengths, image.unit, image.shape[2], dtype)
+    library = load_library(arguments.library, dtype) if arguments.library else None
+    regions = load_regions(arguments.regions, image.shape[:2]) if arguments.regions else None
+    truth = load_truth(arguments.truth, *known) if arguments.truth else None
     with _bars(arguments) as watch:
         result = unmix(
             replace(image, cube=image.cube.to(device)),

@@ -58,7 +58,7 @@ def read_envi(path: Path, variable: str | None) -> Contents:
         raise _unreadable(path, "an ENVI image", error) from error
     header = _header(path, image.metadata, array.shape[-1])
     array = array[:, :, header.good]
-    missing = None if stored.kind == "c" else _missing(array, header).any(-1)
+    missing = None if stored.kind == "c" else np.any(_missing(array, header), axis=-1)
     array = array if header.scale == 1 else array / array.dtype.type(header.scale)
     centres = header.wavelengths
     kept = None if centres is None else centres[header.good].tolist()
@@ -169,7 +169,7 @@ def _number(path: Path, metadata: dict[str, Any], name: str) -> float | None:
 
 def _missing(array: np.ndarray, header: Header) -> np.ndarray:
     """Where a stored value stands for none."""
-    missing = np.isnan(array)
+    missing = np.asarray(np.isnan(array))
     if header.ignore is not None and not np.isnan(header.ignore):
         missing |= array == array.dtype.type(header.ignore)
     return missing

@@ -19,14 +19,14 @@ class SpectralLibrary(NamedTuple):
 
     Attributes:
         spectra: Reflectances, (bands, materials); NaN where there is none.
-        wavelengths: Band centres, (bands,), or None where they are not known.
+        wavelengths: Band centres, (bands,); empty where they are not known.
         labels: The name of each material.
         samples: The name of the measured sample of each material.
         unit: That of the wavelengths, ``"um"`` or ``"nm"``; empty where it is not known.
     """
 
     spectra: Tensor
-    wavelengths: Tensor | None
+    wavelengths: Tensor
     labels: tuple[str, ...]
     samples: tuple[str, ...]
     unit: str = "um"

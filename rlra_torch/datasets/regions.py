@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,7 @@ class ImageRegion(NamedTuple):
     count: int
 
 
-def load_regions(source: str | os.PathLike[str], shape: tuple[int, int]) -> tuple[ImageRegion, ...]:
+def load_regions(source: str | os.PathLike[str], shape: Sequence[int]) -> tuple[ImageRegion, ...]:
     """Read regions of an image.
 
     Args:
@@ -94,7 +95,7 @@ def _csv_entries(path: Path) -> list[dict[str, Any]]:
         ) from error
 
 
-def _pixels(entry: dict[str, Any], shape: tuple[int, int], where: str) -> list[int]:
+def _pixels(entry: dict[str, Any], shape: Sequence[int], where: str) -> list[int]:
     rows, cols = shape
     if "pixels" in entry:
         places = [(int(row), int(col)) for row, col in entry["pixels"]]

@@ -73,7 +73,7 @@ def load_library(
     if names and len(names) != count:
         raise ValueError(f"{path.name} has {count} spectra but {len(names)} names")
     labels = tuple(names) or tuple(f"spectrum {k + 1}" for k in range(count))
-    places = None if wavelengths is None else torch.tensor(wavelengths, dtype=dtype)
+    places = torch.tensor([] if wavelengths is None else wavelengths, dtype=dtype)
     values = torch.from_numpy(np.ascontiguousarray(spectra, dtype=float)).to(dtype)
     return SpectralLibrary(values, places, labels, labels, unit)
 
@@ -105,7 +105,7 @@ def resampled(
         >>> resampled(library, torch.tensor([1000.0, 1500.0]), "nm").spectra.T
         tensor([[0., 1.]])
     """
-    if wavelengths is None or library.wavelengths is None:
+    if wavelengths is None or not len(library.wavelengths):
         needed = len(wavelengths) if wavelengths is not None else bands
         if needed is not None and len(library.spectra) != needed:
             side = "image" if wavelengths is None else "library"

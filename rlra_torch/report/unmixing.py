@@ -236,7 +236,8 @@ def report(
 
 def _known(truth: Truth | tuple[Tensor, Tensor | None], W: Tensor, H: Tensor) -> Truth:
     """The truth beside the estimate, checked."""
-    w, h = truth[0].to(W), None if truth[1] is None else truth[1].to(H)
+    spectra, abundances = truth[0], truth[1]
+    w, h = spectra.to(W), None if abundances is None else abundances.to(H)
     if isinstance(truth, Truth):
         labels = truth.labels
     else:

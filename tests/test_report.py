@@ -47,8 +47,10 @@ class TestMethods:
         assert list(found.fits) == [name] and found.pixels is not None
         pure = found.image.scaled().matrix[:, found.pixels]
         assert spectral_angle(found.spectra, pure).max() < 1e-4
-        assert found.relative_error < 1e-4
-        assert report(found, TRUTH).overall["sad"] < 0.1
+        # A pixel near the mean of a cluster is not pure.
+        exact = name != "h2nmf"
+        assert found.relative_error < (1e-4 if exact else 0.3)
+        assert report(found, TRUTH).overall["sad"] < (0.1 if exact else 15)
         row = found.report[name]
         assert row["kkt"] is None and row["iterations"] is None and row["seconds"] > 0
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -18,11 +18,15 @@ from ..losses import Loss
 from ..models import NMF
 from ..problem import Problem
 from ..regularizers import NonNegative
+from ..separable.fgnsr import fgnsr
+from ..separable.h2nmf import h2nmf
 from ..solvers.solve import Callback
 
 Watch = Callable[[], Sequence[Callback]]
 # Of MU, from which mSOM converges for losses that are not quadratic.
 WARM_STEPS = 20
+# Pixels among which the convex model chooses: its work grows with their square.
+CANDIDATES = 200
 
 
 @dataclass(frozen=True)
@@ -181,12 +185,28 @@ def _direct(label: str, name: str, find: Direct, picks: str) -> Method:
     return Method(label, check, run, picks)
 
 
-def _pixels(select: Callable[[Task], separable.Separable]) -> Direct:
+class Picked(Protocol):
+    """What algorithms give that take pixels as spectra."""
+
+    @property
+    def indices(self) -> Tensor: ...
+
+    @property
+    def factors(self) -> tuple[Tensor, Tensor]: ...
+
+
+def _pixels(select: Callable[[Task], Picked]) -> Direct:
     def find(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
         found = select(task)
         return found.factors, found.indices
 
     return find
+
+
+def _fgnsr(task: Task) -> Picked:
+    """Of all pixels where they are few, else of those that stand for clusters."""
+    few = task.y.shape[-1] <= CANDIDATES
+    return fgnsr(task.y, task.rank, candidates=None if few else CANDIDATES, seed=task.seed)
 
 
 def _mc_als(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
@@ -219,9 +239,11 @@ _LABELS = {
     "pro_als": "pro-ALS",
     "sn": "scalar Newton",
 }
-_PIXELS: dict[str, tuple[str, Callable[[Task], separable.Separable]]] = {
+_PIXELS: dict[str, tuple[str, Callable[[Task], Picked]]] = {
     "spa": ("SPA", lambda task: separable.spa(task.y, task.rank)),
     "snpa": ("SNPA", lambda task: separable.snpa(task.y, task.rank)),
+    "h2nmf": ("H2NMF", lambda task: h2nmf(task.y, task.rank)),
+    "fgnsr": ("FGNSR", _fgnsr),
     "vca": ("VCA", lambda task: separable.vca(task.y, task.rank, seed=task.seed)),
     "xray": ("XRAY", lambda task: separable.xray(task.y, task.rank)),
 }

@@ -207,4 +207,3 @@ def _result(
     names = None if labels is None else tuple(labels[k] for k in order.tolist())
     places = None if pixels is None else pixels[order]
     return Unmixing(image, W, whole, fits, best, settings, names, places)
-

@@ -100,7 +100,8 @@ def fgnsr(
         raise ValueError(f"tol must be positive, got {tol}")
     if penalty is not None and real_number("the penalty", penalty) <= 0:
         raise ValueError(f"the penalty must be positive, got {penalty}")
-    data, allowed, _ = pixels("fgnsr", M, r, normalize, mask)
+    known = pixels("fgnsr", M, r, normalize, mask)
+    data, allowed = known.data, known.allowed
     # A pixel of zeros explains nothing and costs nothing: it might as well not be there.
     data = torch.where(allowed.unsqueeze(-2), data, 0)
     generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
@@ -113,7 +114,7 @@ def fgnsr(
     picked = _picked(found, often, r, select)
     indices = torch.where(picked < 0, -1, chosen.gather(-1, picked.clamp_min(0)))
     importance = data.new_zeros(allowed.shape).scatter(-1, chosen.gather(-1, found.rows), own)
-    plain = result(M, indices, allowed)
+    plain = result(M, indices, known)
     return ConvexSeparable(
         *plain, importance, found.penalty, found.gap, found.gap <= tol, found.n_iter
     )
@@ -138,8 +139,6 @@ def _picked(found: SelfExpression, often: Tensor, r: int, select: str) -> Tensor
         order = torch.where(best.values > 0, best.indices, -1)
     else:
         # Back to the unit of single pixels, each column as often as it counts.
-        order = successive_projection(
-            (found.x * often.gather(-1, found.rows)[..., None]).mT, r
-        )
+        order = successive_projection((found.x * often.gather(-1, found.rows)[..., None]).mT, r)
     rows = found.rows.gather(-1, order.clamp(0, found.rows.shape[-1] - 1))
     return torch.where(order < 0, -1, rows)

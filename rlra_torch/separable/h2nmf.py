@@ -76,14 +76,15 @@ def h2nmf(
         >>> h2nmf(M, 2).labels.tolist() in ([0, 0, 1, 1], [1, 1, 0, 0])
         True
     """
-    data, allowed, _ = pixels("h2nmf", M, r, normalize, mask)
+    known = pixels("h2nmf", M, r, normalize, mask)
+    data, allowed = known.data, known.allowed
     lead, (m, n) = M.shape[:-2], M.shape[-2:]
     single = zip(data.reshape(-1, m, n), allowed.reshape(-1, n), strict=True)
     found = [_clustered(one, which, r) for one, which in single]
     indices, labels, parents, leaves = (
         torch.stack(parts).reshape(*lead, -1) for parts in zip(*found, strict=True)
     )
-    return Clustering(*result(M, indices, allowed), labels, parents, leaves)
+    return Clustering(*result(M, indices, known), labels, parents, leaves)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from race.slices import parafac2
 
 from rlra_torch.datasets import load_image
 from rlra_torch.functional.tree import Kept
-from rlra_torch.initialization import random_factors
+from rlra_torch.initialization import random_factors, spa_indices
 from rlra_torch.iterations import HALS, Alternating, Counted, Extrapolated, Iteration
 from rlra_torch.losses import Frobenius, KullbackLeibler
 from rlra_torch.models import CP, NMF, Factors
@@ -289,6 +289,31 @@ def dense_tensor(shape: tuple[int, ...], rank: int, device: str) -> tuple[torch.
     return y, tuple(factors)
 
 
+def spa(rounds: int, device: str, out: Path) -> str:
+    """Ten pixels of 1,000,000 (200 bands, float32) by SPA, beside ten passes over the data."""
+    draw = torch.Generator().manual_seed(0)
+    spectra = torch.rand(200, 10, generator=draw)
+    y = torch.empty(200, 1_000_000)
+    for part in y.split(50_000, dim=1):
+        mixed = torch.rand(part.shape[1], 10, generator=draw) ** 4
+        part.copy_(spectra @ (mixed / mixed.sum(1, keepdim=True)).T)
+        part.add_(torch.randn(part.shape, generator=draw), alpha=0.005)
+    y, direction = y.to(device), torch.rand(200, generator=draw).to(device)
+
+    def passes() -> float:
+        for _ in range(10):
+            image = direction @ y
+        return float(image[0])
+
+    runs = {"ten passes": passes, "SPA": lambda: spa_indices(y, 10).tolist()}
+    rows = [Row(name, 10, values) for name, values in paired(runs, rounds).items()]
+    ratios = [b / a for a, b in zip(rows[0].seconds, rows[1].seconds, strict=True)]
+    return table(spa.__doc__ or "", rows) + (
+        f"\nratio of minima {fastest(rows[1]) / fastest(rows[0]):.2f}, "
+        f"median of the paired ratios {statistics.median(ratios):.2f}\n"
+    )
+
+
 def inner(rounds: int, device: str, out: Path) -> str:
     """The effect of 1 to 100 inner HALS iterations (2000 x 50, rank 3)."""
     state = np.random.RandomState(0)
@@ -398,6 +423,7 @@ TASKS = {
     "products": products,
     "tensor-products": tensor_products,
     "tensor-step": tensor_step,
+    "spa": spa,
     "inner": inner,
     "unrolled": unrolled,
     "parafac2": parafac2,

@@ -73,6 +73,7 @@ from rlra_torch.regularizers import (
     Simplex,
     Smooth,
     Sum,
+    SumAtMost,
     TotalVariation,
     Unimodal,
     UnitNorm,
@@ -212,6 +213,9 @@ REGULARIZERS = {
     "smooth": RegularizerCase(lambda: Smooth(0.4)),
     "smooth rows, zero ends": RegularizerCase(lambda: Smooth(0.4, True, dim=-1)),
     ORTHONORMAL: RegularizerCase(Orthonormal, _onto_orthonormal),
+    "sum at most one": RegularizerCase(
+        SumAtMost, lambda x: _positive(x) / _positive(x).sum(-1, keepdim=True).clamp_min(1)
+    ),
     "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))

@@ -49,7 +49,8 @@ def unmix(
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`; Frobenius where no method iterates.
         library: known spectra, brought to the bands of the image; for "mc_als".
         regions: of the image, each with how many materials to take from it; for "m2c_als".
-        init: "random", "nndsvd", "nndsvda", "nndsvdar" or "spa", of iterative methods.
+        init: of iterative methods, "random", "nndsvd", "nndsvda", "nndsvdar", "spa", "snpa", "xray"
+            or "vca".
         max_iter: the largest number of iterations of each method.
         tol: on the scale-free KKT residual.
         check_every: iterations between two checks.

@@ -4,6 +4,7 @@ from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
+from .minvol import minvol
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
@@ -25,6 +26,7 @@ __all__ = [
     "factorize",
     "iteration_named",
     "loss_named",
+    "minvol",
     "nmf",
     "nnkl",
     "nnls",

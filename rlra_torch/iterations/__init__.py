@@ -20,6 +20,7 @@ from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
+from .majorized import Majorized
 from .marginals import Marginals
 from .mu import MU
 from .nesterov import Nesterov
@@ -55,6 +56,7 @@ __all__ = [
     "Inertial",
     "Iteration",
     "JointMM",
+    "Majorized",
     "Marginals",
     "Nesterov",
     "ProALS",

@@ -11,6 +11,7 @@ from rlra_torch.plots.overlays import abundance_overlay, pixels_on_image
 from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
+from rlra_torch.plots.recovery import recovery_curves
 from rlra_torch.plots.spectra import spectra
 from rlra_torch.plots.style import OKABE_ITO, save
 
@@ -30,6 +31,7 @@ __all__ = [
     "pixels_on_image",
     "race",
     "rank_curves",
+    "recovery_curves",
     "save",
     "spectra",
 ]

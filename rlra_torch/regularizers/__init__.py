@@ -17,7 +17,8 @@ from .evolving import Parafac2Set, TemporalSmoothness
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
-from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
+from .vectorwise import Group, KSparse, Orthonormal, Simplex, SumAtMost, UnitNorm
+from .volume import LogDet
 
 __all__ = [
     "L1",
@@ -29,6 +30,7 @@ __all__ = [
     "Free",
     "Group",
     "KSparse",
+    "LogDet",
     "LowerBound",
     "MappedColumns",
     "MappedRows",
@@ -48,6 +50,7 @@ __all__ = [
     "Smooth",
     "Split",
     "Sum",
+    "SumAtMost",
     "Support",
     "TemporalSmoothness",
     "TotalVariation",

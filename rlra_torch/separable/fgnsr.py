@@ -9,11 +9,14 @@ from torch import Tensor
 
 from ..functional.arguments import real_number, whole_number
 from ..functional.pixels import select_columns
+from ..functional.randomized import as_generator
 from ..initialization.spa import successive_projection
 from .h2nmf import h2nmf
 from .result import pixels, result
 from .self_dictionary import SelfDictionary
 from .self_expression import SelfExpression, self_expression
+
+TILT = 0.05  # how far the entries of p are from 1 at most
 
 
 class ConvexSeparable(NamedTuple):
@@ -54,16 +57,18 @@ def fgnsr(
     normalize: str | None = None,
     mask: Tensor | None = None,
     max_iter: int = 1000,
-    tol: float = 1e-2,
+    tol: float = 0.1,
     seed: int | torch.Generator = 0,
 ) -> ConvexSeparable:
     """Fast gradient for nonnegative sparse regression with self-dictionary (FGNSR).
 
-    ``min_X ||M - M X||_F^2 / 2 + mu sum_i p_i x_ii`` over ``0 <= x_ij <= x_ii w_j / w_i, x_ii <= 1``,
-    with ``w_j = ||m_j||_1`` and p at random near 1. Convex: it sees all pixels at once, so it stays
-    right at noise where greedy algorithms fail. The penalty mu is the largest, of a falling
-    sequence, at which the trace of X is at least 0.7 r. Only rows of X that are not 0 are stored;
-    that the others are 0 in a solution is checked, and the gap bounds the error of it all.
+        min_X ||M - M X||_F^2 / 2 + mu sum_i p_i x_ii,   0 <= x_ij <= x_ii w_j / w_i,  x_ii <= 1
+
+    with ``w_j = ||m_j||_1`` and p at random near 1, so that one of several equal pixels wins. It is
+    convex and sees all pixels at once, so that it stays right at noise where greedy algorithms
+    fail. Of a falling sequence of penalties mu the first is taken at which the trace of X is at
+    least 0.7 r. Only rows of X that are not 0 are stored; that the others are 0 in a solution is
+    checked, and the gap bounds the error of it all.
 
     Batched over leading dimensions; with candidates one problem after another.
 
@@ -74,7 +79,7 @@ def fgnsr(
             spectrum; "diagonal" takes the largest entries of the diagonal.
         candidates: pick among the pixels that stand for so many clusters of `h2nmf`, each of which
             counts as often as it has pixels; None: among all, with work of order m n^2 now and
-            then: for up to some 10^4 pixels.
+            then, for some 10^4 pixels at most.
         penalty: mu; None to find it.
         normalize, mask: as in `spa`.
         max_iter: the largest number of iterations.
@@ -93,6 +98,26 @@ def fgnsr(
         >>> fgnsr(M, 2).indices.sort().values
         tensor([0, 1])
     """
+    _check(select, penalty, max_iter, tol)
+    known = pixels("fgnsr", M, r, normalize, mask)
+    allowed = known.allowed
+    # A pixel of zeros explains nothing and costs nothing: it might as well not be there.
+    data = torch.where(allowed.unsqueeze(-2), known.data, 0)
+    chosen, often = _candidates(data, candidates, allowed)
+    data = select_columns(data, chosen) * often.unsqueeze(-2)
+    draw = torch.rand(data.shape[-1], generator=as_generator(seed), dtype=data.dtype)
+    tilt = (1 + TILT * (2 * draw - 1)).to(data.device).expand_as(often)
+    problem = SelfDictionary(data, data.abs().sum(-2), tilt)
+    found = self_expression(problem, r, penalty, max_iter, tol)
+    picked = _picked(found, often, r, select)
+    indices = torch.where(picked < 0, -1, chosen.gather(-1, picked.clamp_min(0)))
+    importance = data.new_zeros(allowed.shape).scatter(-1, chosen.gather(-1, found.rows), found.own)
+    met = found.gap <= tol
+    plain = result(M, indices, known)
+    return ConvexSeparable(*plain, importance, found.penalty, found.gap, met, found.n_iter)
+
+
+def _check(select: str, penalty: float | None, max_iter: int, tol: float) -> None:
     if select not in ("rows", "diagonal"):
         raise ValueError(f"select is 'rows' or 'diagonal', got {select!r}")
     whole_number("max_iter", max_iter)
@@ -100,24 +125,6 @@ def fgnsr(
         raise ValueError(f"tol must be positive, got {tol}")
     if penalty is not None and real_number("the penalty", penalty) <= 0:
         raise ValueError(f"the penalty must be positive, got {penalty}")
-    known = pixels("fgnsr", M, r, normalize, mask)
-    data, allowed = known.data, known.allowed
-    # A pixel of zeros explains nothing and costs nothing: it might as well not be there.
-    data = torch.where(allowed.unsqueeze(-2), data, 0)
-    generator = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
-    chosen, often = _candidates(data, candidates, allowed)
-    data = select_columns(data, chosen) * often.unsqueeze(-2)
-    tilt = 0.995 + 0.01 * torch.rand(data.shape[-1], generator=generator, dtype=data.dtype)
-    problem = SelfDictionary(data, data.abs().sum(-2), tilt.to(data.device).expand_as(often))
-    found = self_expression(problem, r, penalty, max_iter, tol)
-    own = found.own
-    picked = _picked(found, often, r, select)
-    indices = torch.where(picked < 0, -1, chosen.gather(-1, picked.clamp_min(0)))
-    importance = data.new_zeros(allowed.shape).scatter(-1, chosen.gather(-1, found.rows), own)
-    plain = result(M, indices, known)
-    return ConvexSeparable(
-        *plain, importance, found.penalty, found.gap, found.gap <= tol, found.n_iter
-    )
 
 
 def _candidates(data: Tensor, count: int | None, allowed: Tensor) -> tuple[Tensor, Tensor]:

@@ -77,9 +77,8 @@ def h2nmf(
         True
     """
     known = pixels("h2nmf", M, r, normalize, mask)
-    data, allowed = known.data, known.allowed
     lead, (m, n) = M.shape[:-2], M.shape[-2:]
-    single = zip(data.reshape(-1, m, n), allowed.reshape(-1, n), strict=True)
+    single = zip(known.data.reshape(-1, m, n), known.allowed.reshape(-1, n), strict=True)
     found = [_clustered(one, which, r) for one, which in single]
     indices, labels, parents, leaves = (
         torch.stack(parts).reshape(*lead, -1) for parts in zip(*found, strict=True)

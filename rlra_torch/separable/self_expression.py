@@ -83,7 +83,8 @@ def self_expression(
     m = problem.data
     tiny = torch.finfo(m.dtype).tiny
     path, at = _begun(problem, rank, penalty)
-    least, n_iter = torch.finfo(m.dtype).eps ** 0.5 * path.penalty, 0
+    # Below, data of lower rank would ask for ever smaller penalties.
+    least, n_iter = 1e-4 * path.penalty, 0
     while True:
         objective, inside = problem.certificate(at, path.penalty)
         last = n_iter >= max_iter

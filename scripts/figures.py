@@ -110,7 +110,8 @@ def pure_pixels() -> Figure:
 
 
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency, pure_pixels, borgen)
+    f.__name__: f
+    for f in (swamp, starts, path, components, evolving, consistency, pure_pixels, borgen)
 }
 
 

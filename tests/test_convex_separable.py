@@ -19,7 +19,9 @@ def middle_points(generator, bands, rank, noise):
     """Pure pixels and the middle of each pair, which noise moves away from the centre."""
     pure = uniform(generator, bands, rank)
     pure = pure / pure.sum(0)
-    middle = torch.stack([(pure[:, i] + pure[:, j]) / 2 for i, j in combinations(range(rank), 2)], 1)
+    middle = torch.stack(
+        [(pure[:, i] + pure[:, j]) / 2 for i, j in combinations(range(rank), 2)], 1
+    )
     return torch.cat([pure, middle + noise * (middle - pure.mean(1, keepdim=True))], 1)
 
 
@@ -65,14 +67,18 @@ def test_projection_of_rows_at_the_edges():
     one = torch.ones(2)
     found = project_rows(torch.tensor([[0.0, 0.5], [0.0, 1.0]]), torch.arange(2), one)
     assert found.tolist() == [[0.25, 0.25], [0.0, 1.0]]
-    light = project_rows(torch.tensor([0.75, 0.75, 0.0]), torch.tensor(0), torch.tensor([1.0, 1, 0]))
+    light = project_rows(
+        torch.tensor([0.75, 0.75, 0.0]), torch.tensor(0), torch.tensor([1.0, 1, 0])
+    )
     assert light.tolist() == [0.75, 0.75, 0.0]
     half = torch.full((3, 3), 0.5)
     assert torch.equal(project_rows(half, torch.tensor([2, 0, 1]), torch.ones(3)), half)
     # An own weight of 0 bounds nothing; all weights of 0 neither.
     free = project_rows(torch.tensor([2.0, 3.0, -1.0]), torch.tensor(0), torch.tensor([0.0, 1, 1]))
     assert free.tolist() == [1.0, 3.0, 0.0]
-    assert project_rows(-half, torch.arange(3), torch.zeros(3)).tolist() == torch.zeros(3, 3).tolist()
+    assert (
+        project_rows(-half, torch.arange(3), torch.zeros(3)).tolist() == torch.zeros(3, 3).tolist()
+    )
 
 
 def test_projection_of_rows_has_right_derivatives(generator):
@@ -131,7 +137,10 @@ def test_h2nmf_finds_planted_clusters(generator):
     assert len({int(labels[j]) for j in found.indices}) == rank
     assert found.residual < 0.2
     # A tree of two children for each node that was split.
-    assert found.parents[0] == -1 and found.parents[1:].bincount().unique().tolist() in ([0, 2], [2])
+    assert found.parents[0] == -1 and found.parents[1:].bincount().unique().tolist() in (
+        [0, 2],
+        [2],
+    )
     assert set(found.leaves.tolist()) == set(range(2 * rank - 1)) - set(found.parents.tolist())
     # Neither the unit nor the precision matters, and a batch is as many problems.
     both = h2nmf(torch.stack([y, 3 * y]).float(), rank)
@@ -194,7 +203,9 @@ def test_fgnsr_at_the_edges(generator):
     assert same.indices[0] >= 0 and same.indices[1] == -1
     assert sorted(fgnsr(y, 3, candidates=6).indices.tolist()) == [0, 1, 2]
     a, b = fgnsr(y, 3, seed=1), fgnsr(y, 3, seed=1)
-    assert all(torch.equal(torch.as_tensor(p), torch.as_tensor(q)) for p, q in zip(a, b, strict=True))
+    assert all(
+        torch.equal(torch.as_tensor(p), torch.as_tensor(q)) for p, q in zip(a, b, strict=True)
+    )
     for wrong in ({"select": "best"}, {"penalty": -1.0}, {"tol": 0.0}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             fgnsr(y, 3, **wrong)

@@ -72,6 +72,11 @@ class TestMethods:
         for label, pixel in zip(found.labels, found.pixels.tolist(), strict=True):
             assert pixel in (where[2] if label == "roof" else where[0] + where[1])
 
+    def test_least_volume(self):
+        found = unmix(scene(), RANK, ["minvol", "spa"], max_iter=50)
+        assert found.report["minvol"]["iterations"] <= 50 and found.plot_convergence() is None
+        assert found.report["minvol"]["relative_error"] < 0.05
+
     def test_best_of_different_kinds(self):
         found = unmix(scene(), RANK, ["spa", "hals"], init="spa", max_iter=20)
         assert list(found.fits) == ["spa", "hals"]

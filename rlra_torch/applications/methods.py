@@ -12,21 +12,22 @@ from torch import Tensor
 
 from .. import dictionary, separable
 from ..estimators import iteration_named, nmf
+from ..estimators.minvol import minvol
 from ..estimators.names import ITERATIONS, MATRIX_STARTS, WHOLE_ITERATIONS
 from ..estimators.results import Check
 from ..losses import Loss
 from ..models import NMF
 from ..problem import Problem
 from ..regularizers import NonNegative
-from ..separable.fgnsr import fgnsr
-from ..separable.h2nmf import h2nmf
 from ..solvers.solve import Callback
 
 Watch = Callable[[], Sequence[Callback]]
 # Of MU, from which mSOM converges for losses that are not quadratic.
 WARM_STEPS = 20
 # Pixels among which the convex model chooses: its work grows with their square.
-CANDIDATES = 200
+CANDIDATES = 100
+# Of methods with atoms, from each start, at most: most get stuck after a few.
+ROUNDS = 20
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,31 @@ def _iterative(name: str, label: str) -> Method:
     return Method(label, check, run)
 
 
+def _least_volume(task: Task, watch: Watch) -> Fit:
+    """Its objective has a volume too, so that its history is not comparable with the others'."""
+    found = minvol(task.y, task.rank, callbacks=watch(), **task.stops)
+    factors = (found.factors[0], found.factors[1])
+    return Fit(
+        factors,
+        found.seconds,
+        float(task.problem.objective(factors)),
+        found.relative_error,
+        kkt=found.kkt,
+        n_iter=found.n_iter,
+        converged=found.converged,
+    )
+
+
+def _quadratic(name: str) -> Callable[[Task], None]:
+    def check(task: Task) -> None:
+        if not task.loss.quadratic:
+            raise ValueError(
+                f"{name} fits in least squares; leave the loss out, or use an iteration"
+            )
+
+    return check
+
+
 Direct = Callable[[Task], tuple[tuple[Tensor, Tensor], Tensor | None]]
 
 
@@ -170,10 +196,7 @@ def _direct(label: str, name: str, find: Direct, picks: str) -> Method:
         return Fit(factors, seconds, objective, error, chosen=chosen)
 
     def check(task: Task) -> None:
-        if not task.loss.quadratic:
-            raise ValueError(
-                f"{name} fits in least squares; leave the loss out, or use an iterative method"
-            )
+        _quadratic(name)(task)
         if picks == "library" and task.library is None:
             raise ValueError(f"{name} chooses spectra from a library; pass library=")
         if picks == "regions" and task.regions is None:
@@ -206,19 +229,23 @@ def _pixels(select: Callable[[Task], Picked]) -> Direct:
 def _fgnsr(task: Task) -> Picked:
     """Of all pixels where they are few, else of those that stand for clusters."""
     few = task.y.shape[-1] <= CANDIDATES
-    return fgnsr(task.y, task.rank, candidates=None if few else CANDIDATES, seed=task.seed)
+    return separable.fgnsr(
+        task.y, task.rank, candidates=None if few else CANDIDATES, seed=task.seed
+    )
 
 
 def _mc_als(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
     assert task.library is not None
-    found = dictionary.mc_als(task.y, task.library, task.rank, seed=task.seed)
+    few = {"max_iter": min(task.stops["max_iter"], ROUNDS), "seed": task.seed}
+    found = dictionary.mc_als(task.y, task.library, task.rank, **few)
     return (found.factors[0], found.factors[1]), found.indices
 
 
 def _m2c_als(task: Task) -> tuple[tuple[Tensor, Tensor], Tensor]:
     assert task.regions is not None
     atoms, counts = zip(*task.regions, strict=True)
-    found = dictionary.m2c_als(task.y, atoms, counts, task.rank, seed=task.seed)
+    few = {"max_iter": min(task.stops["max_iter"], ROUNDS), "seed": task.seed}
+    found = dictionary.m2c_als(task.y, atoms, counts, task.rank, **few)
     return (found.factors[0], found.factors[1]), found.indices
 
 
@@ -242,7 +269,7 @@ _LABELS = {
 _PIXELS: dict[str, tuple[str, Callable[[Task], Picked]]] = {
     "spa": ("SPA", lambda task: separable.spa(task.y, task.rank)),
     "snpa": ("SNPA", lambda task: separable.snpa(task.y, task.rank)),
-    "h2nmf": ("H2NMF", lambda task: h2nmf(task.y, task.rank)),
+    "h2nmf": ("H2NMF", lambda task: separable.h2nmf(task.y, task.rank)),
     "fgnsr": ("FGNSR", _fgnsr),
     "vca": ("VCA", lambda task: separable.vca(task.y, task.rank, seed=task.seed)),
     "xray": ("XRAY", lambda task: separable.xray(task.y, task.rank)),
@@ -256,6 +283,7 @@ METHODS: dict[str, Method] = {
         name: _iterative(name, _LABELS.get(name, name))
         for name in sorted({*ITERATIONS, *WHOLE_ITERATIONS} - {"hooi"})
     },
+    "minvol": Method("minimum volume", _quadratic("minvol"), _least_volume),
     **{name: _direct(label, name, _pixels(f), "pixels") for name, (label, f) in _PIXELS.items()},
     **{name: _direct(label, name, f, picks) for name, (label, f, picks) in _ATOMS.items()},
 }

@@ -85,8 +85,9 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         nargs="+",
         metavar="NAME",
         help="pixels as spectra: spa, snpa, vca, xray, h2nmf, fgnsr; known spectra: mc-als, "
-        "m2c-als; iterations: hals, msom, mu, amu, joint, ccd, sn, admm, burg, newton, fista, pg, "
-        "als, active-set, pro-als (default: hals msom mu for frobenius, msom mu for other losses)",
+        "m2c-als; a simplex of least volume: minvol; iterations: hals, msom, mu, amu, joint, ccd, "
+        "sn, admm, burg, newton, fista, pg, als, active-set, pro-als (default: hals msom mu for "
+        "frobenius, msom mu for other losses)",
     )
     add_loss(group)
     group.add_argument(

@@ -18,6 +18,8 @@ from experiments import balancing, convex, dictionaries, exactly_sparse, kinetic
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
+from rlra_torch.datasets import mixture
+from rlra_torch.diagnostics import feasible_set
 from rlra_torch.iterations import HALS, Alternating, Balanced
 from rlra_torch.plots import Mode
 
@@ -137,6 +139,16 @@ def splines() -> Figure:
     return plots.components(fits, modes, title="Nonnegative CP at -10 dB, plain and with splines")
 
 
+def borgen() -> Figure:
+    """All factorizations of rank three of a mixture without pure pixels."""
+    scene = mixture(m=60, n=300, rank=3, purity=0, seed=3, dtype=torch.float64)
+    found = feasible_set(scene.Y)
+    print(found.words)
+    for k, part in enumerate(found.regions, 1):
+        print(f"spectrum {k}: a region of area {part.area:.3g}")
+    return found.plot(scene.W, title="All spectra of nonnegative factorizations of rank 3")
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
     figure.__name__: figure
     for figure in (
@@ -150,6 +162,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         sparse,
         pure_pixels,
         middle_points,
+        borgen,
         splines,
     )
 }

@@ -17,7 +17,7 @@ from rlra_torch import __version__, cli
 from rlra_torch.datasets import mixture
 
 ROOT = Path(__file__).parents[1]
-FILES = ["abundances.png", "convergence.png", "factors.npz", "spectra.png"]
+FILES = ["abundances.png", "convergence.png", "factors.npz", "overlay.png", "spectra.png"]
 ROWS, COLS, BANDS = 6, 7, 12
 CUBE = mixture(BANDS, ROWS * COLS, 3).Y.mT.reshape(ROWS, COLS, BANDS).numpy()
 
@@ -68,7 +68,7 @@ class TestUnmix:
             "mSOM",
             "MU",
         ]
-        assert sorted(lines[-4:]) == [str(Path("out") / name) for name in FILES]
+        assert sorted(lines[-5:]) == [str(Path("out") / name) for name in FILES]
         assert sorted(os.listdir("out")) == FILES
 
     def test_is_a_program(self):
@@ -139,14 +139,14 @@ class TestUnmix:
         assert Path("out/notes.txt").read_text() == "mine"
 
     def test_warnings_are_one_sentence(self, capsys, monkeypatch):
-        from rlra_torch.applications import unmixing
+        from rlra_torch.applications import methods
 
         def diverging(*arguments, **options):
             warnings.warn("the objective is not finite", RuntimeWarning, stacklevel=2)
             return fit(*arguments, **options)
 
-        fit = unmixing.nmf
-        monkeypatch.setattr(unmixing, "nmf", diverging)
+        fit = methods.nmf
+        monkeypatch.setattr(methods, "nmf", diverging)
         with warnings.catch_warnings():
             warnings.simplefilter("default")
             assert cli.main(arguments(method="mu")) == 0
@@ -179,9 +179,9 @@ class TestErrors:
             ({"rank": 13}, "nndsvda was given rank 13"),
             ({"rank": 13, "init": "nndsvd"}, "use --init random instead"),
             ({"rank": 43, "init": "spa"}, "spa was given rank 43"),
-            ({"rank": None}, "the following arguments are required: --rank"),
+            ({"rank": None}, "the number of components is missing; pass --rank"),
             ({"init": "zeros"}, "unknown init 'zeros'"),
-            ({"method": "gauss"}, "unknown iteration 'gauss'"),
+            ({"method": "gauss"}, "unknown method 'gauss'"),
             ({"method": "mu hals", "loss": "kl"}, "HALS needs a least-squares block"),
             ({"loss": "l1"}, "unknown loss 'l1'"),
             ({"loss": "nan"}, "beta must be a finite real number"),
@@ -257,7 +257,7 @@ class TestInterruption:
         def interrupted(*arguments, **options):
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("rlra_torch.applications.unmixing.nmf", interrupted)
+        monkeypatch.setattr("rlra_torch.applications.methods.nmf", interrupted)
         assert cli.main(arguments()) == 130
         err = capsys.readouterr().err
         assert err.startswith("rlra: interrupted") and err.count("\n") == 1
@@ -311,17 +311,18 @@ class TestHelp:
         assert cli.main(["unmix", "--help"]) == 0
         text = capsys.readouterr().out
         examples = [line.split() for line in text.splitlines() if line.startswith("  rlra ")]
-        assert len(examples) == 2
+        assert len(examples) == 3
         for words in examples:
             assert cli._parser().parse_args(words[1:]).rank > 0
 
     def test_methods_losses_and_starts_are_those_of_the_library(self, capsys):
-        from rlra_torch.estimators.names import ITERATIONS, LOSSES, MATRIX_STARTS
+        from rlra_torch.applications.methods import METHODS
+        from rlra_torch.estimators.names import LOSSES, MATRIX_STARTS
 
         assert cli.main(["unmix", "--help"]) == 0
         text = " ".join(capsys.readouterr().out.split())
-        for name in (*LOSSES, *ITERATIONS, *MATRIX_STARTS):
-            assert name in text
+        for name in (*LOSSES, *MATRIX_STARTS, *(m.replace("_", "-") for m in METHODS)):
+            assert f" {name}" in text
 
     def test_version(self, capsys):
         assert cli.main(["--version"]) == 0

@@ -142,8 +142,25 @@ class TestLoadImage:
         assert image.wavelengths is not None and image.wavelengths.tolist() == [1, 3, 4]
         assert image.unit == ""
         envi.save_image(str(tmp_path / "b.hdr"), counts, metadata={"bbl": [1, 0]})
-        with pytest.raises(ValueError, match="calls 2 bands good or bad, but the image has 4"):
+        with pytest.raises(ValueError, match="calls 2 bands good or bad, but there are 4"):
             load_image(tmp_path / "b.hdr")
+
+    def test_envi_values_to_ignore(self, tmp_path):
+        envi = pytest.importorskip("spectral.io.envi", reason="spectral is not installed")
+        counts = np.full((2, 3, 4), 5000, dtype=np.int16)
+        counts[0, 1], counts[1, 2, 3], counts[..., 0] = -9999, -9999, -9999
+        header = {"reflectance scale factor": 10000, "bbl": [0, 1, 1, 1]}
+        save = {"metadata": {**header, "data ignore value": -9999}, "force": True}
+        envi.save_image(str(tmp_path / "a.hdr"), counts, **save)
+        image = load_image(tmp_path / "a.hdr")
+        assert image.seen.tolist() == [[True, False, True], [True, True, False]]
+        assert image.cube[image.seen].unique().tolist() == [0.5]
+        assert image.cube[~image.seen].isnan().all()
+        assert image.scaled().cube[image.seen].unique().tolist() == [1]
+        save["metadata"]["data ignore value"] = "none"
+        envi.save_image(str(tmp_path / "a.hdr"), counts, **save)
+        with pytest.raises(ValueError, match="data ignore value = 'none', which is no number"):
+            load_image(tmp_path / "a.hdr")
 
     def test_envi_that_cannot_be_read(self, tmp_path):
         envi = pytest.importorskip("spectral.io.envi", reason="spectral is not installed")
@@ -160,8 +177,11 @@ class TestLoadImage:
         holes = CUBE.copy()
         holes[0] = np.nan
         envi.save_image(str(tmp_path / "n.hdr"), holes)
-        with pytest.raises(ValueError, match="n.hdr has 30 NaN and 0 infinite values"):
-            load_image(tmp_path / "n.hdr")
+        image = load_image(tmp_path / "n.hdr")
+        assert image.seen.sum(1).tolist() == [0, 5, 5, 5] and image.cube[0].isnan().all()
+        envi.save_image(str(tmp_path / "none.hdr"), CUBE * np.nan)
+        with pytest.raises(ValueError, match="each pixel of none.hdr misses .* in the bbl entry"):
+            load_image(tmp_path / "none.hdr")
         library = envi.SpectralLibrary(CUBE[0], {"spectra names": list("abcde")})
         library.save(str(tmp_path / "spectra"))
         with pytest.raises(ValueError, match="is a library of single spectra, not an image"):

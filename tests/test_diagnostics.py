@@ -13,10 +13,10 @@ from rlra_torch.diagnostics import (
     congruence,
     core_consistency,
     degeneracy,
+    dependence,
     k_rank,
     kruskal,
     leverage,
-    uniqueness,
     uniqueness_hints,
 )
 from rlra_torch.metrics import factor_match
@@ -185,7 +185,7 @@ def test_k_rank_by_brute_force(generator):
 def test_k_rank_of_many_columns_is_bounded(generator, monkeypatch):
     x = normal(generator, 12, 14)
     assert k_rank(x) == KRank(12, 12)
-    monkeypatch.setattr(uniqueness, "SUBSETS", 100)
+    monkeypatch.setattr(dependence, "SUBSETS", 100)
     found = k_rank(x)
     assert 2 <= found.lower < found.upper == 12
     spread = torch.cat([torch.eye(16), torch.ones(16, 1) / 4], 1).double()

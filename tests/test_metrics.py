@@ -10,13 +10,16 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rlra_torch.metrics import (
     abundance_rmse,
+    endmember_rmse,
     factor_match,
     match,
+    match_abundances,
     mrsa,
     nmse,
     relative_error,
     rmse,
     spectral_angle,
+    sre,
 )
 
 
@@ -63,6 +66,14 @@ class TestErrors:
         H, truth = uniform(2, 9, 3), uniform(2, 9, 3, seed=1)
         expected = ((H - truth) ** 2).mean(dim=-2).sqrt()
         torch.testing.assert_close(abundance_rmse(H, truth), expected)
+
+    def test_spectra_are_compared_by_column_and_signals_in_decibels(self):
+        W, truth = uniform(2, 9, 3), uniform(2, 9, 3, seed=1)
+        torch.testing.assert_close(endmember_rmse(W, truth), ((W - truth) ** 2).mean(dim=-2).sqrt())
+        decibels = 20 * (truth.norm(dim=(-2, -1)) / (W - truth).norm(dim=(-2, -1))).log10()
+        torch.testing.assert_close(sre(W, truth), decibels)
+        assert sre(W, W).tolist() == [torch.inf, torch.inf]
+        assert sre(W, torch.zeros_like(W)).tolist() == [-torch.inf, -torch.inf]
 
     def test_refuse_what_does_not_fit(self):
         with pytest.raises(ValueError, match=r"one shape, but have \(2, 3\) and \(3, 2\)"):
@@ -143,7 +154,7 @@ class TestAngles:
 
 
 @pytest.mark.parametrize(
-    "metric", [relative_error, nmse, rmse, abundance_rmse, spectral_angle, mrsa]
+    "metric", [relative_error, nmse, rmse, abundance_rmse, sre, spectral_angle, mrsa]
 )
 def test_needs_no_host_and_mixes_no_devices(metric):
     with FakeTensorMode():
@@ -159,6 +170,18 @@ class TestMatch:
             p: spectral_angle(W[:, list(p)], truth).sum().item() for p in permutations(range(5), 4)
         }
         assert tuple(match(W, truth).tolist()) == min(costs, key=costs.__getitem__)
+
+    def test_by_abundances_scales_count(self):
+        H_true = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]])
+        assert match_abundances(H_true[:, [1, 0]], H_true).tolist() == [1, 0]
+        H = torch.stack([H_true[:, 0] * 9, H_true[:, 1] / 9], 1)
+        assert match(H, H_true).tolist() == [0, 1]
+        assert match_abundances(H, H_true).tolist() == [1, 0]
+        batch = torch.stack([H, H_true])
+        expected = [[1, 0], [0, 1]]
+        assert match_abundances(batch, H_true.expand(2, -1, -1)).tolist() == expected
+        with pytest.raises(ValueError, match="1 columns cannot stand for 2"):
+            match_abundances(H[:, :1], H_true)
 
     def test_undoes_shuffling_and_scaling_in_a_batch(self):
         truth = uniform(3, 8, 4)

@@ -180,11 +180,12 @@ class TestSpectra:
         reverse = plots.spectra(np.ones((len(wavelengths), 1)), wavelengths[::-1].copy())
         assert np.isnan(reverse.axes[0].get_lines()[0].get_ydata()).sum() == 2
 
-    def test_reference_is_dashed_and_named_once(self):
+    def test_truth_has_the_colours_of_its_estimates_and_is_named_once(self):
         figure = plots.spectra(self.W, reference=self.W * 0.9)
-        assert len(figure.axes[0].get_lines()) == 6
+        lines = figure.axes[0].get_lines()
+        assert [line.get_color() for line in lines[:3]] == [line.get_color() for line in lines[4:]]
         names = [text.get_text() for text in figure.legends[0].get_texts()]
-        assert names == ["component 1", "component 2", "component 3", "reference"]
+        assert names == ["truth", "component 1", "component 2", "component 3"]
 
     def test_long_labels_fit(self):
         labels = ["kaolinite", "buddingtonite+montmorillonite_mix_intimate", "a" * 40]

@@ -11,12 +11,13 @@ import torch
 
 from rlra_torch.applications import Unmixing, unmix
 from rlra_torch.applications.output import check_writable, written_together
-from rlra_torch.applications.unmixing import FILES, normalized
+from rlra_torch.applications.unmixing import normalized
 from rlra_torch.datasets import HyperspectralImage, mixture
 from rlra_torch.losses import KullbackLeibler
 from rlra_torch.metrics import match, spectral_angle
 
 ROWS, COLS, BANDS, RANK = 8, 9, 20, 3
+FILES = ("spectra.png", "abundances.png", "overlay.png", "convergence.png", "factors.npz")
 SCENE = mixture(BANDS, ROWS * COLS, RANK, purity=0.2)
 
 
@@ -108,7 +109,7 @@ class TestUnmix:
         [
             ({"rank": 0}, "rank must be an integer of at least 1, got 0"),
             ({"rank": BANDS + 1}, "needs a rank between 1 and 20"),
-            ({"method": "gauss"}, "unknown iteration 'gauss'"),
+            ({"method": "gauss"}, "unknown method 'gauss'"),
             ({"method": []}, "method is a short name or several"),
             ({"method": ["mu", 3]}, "method is a short name or several"),
             ({"loss": "l1"}, "unknown loss 'l1'"),
@@ -150,13 +151,13 @@ class TestNormalized:
         W, H = (
             torch.rand(2, n, 4, generator=generator, dtype=dtype, device=device) for n in (5, 6)
         )
-        w, h = normalized(W, H)
+        w, h, _ = normalized(W, H)
         torch.testing.assert_close(w @ h.mT, W @ H.mT)
         torch.testing.assert_close(h.amax(-2), torch.ones(2, 4, dtype=dtype, device=device))
 
     def test_dead_components_come_last_and_stay_zero(self):
-        w, h = normalized(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 3.0], [0.0, 1.0]]))
-        assert w.tolist() == [[6.0, 0.0]]
+        w, h, order = normalized(torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 3.0], [0.0, 1.0]]))
+        assert w.tolist() == [[6.0, 0.0]] and order.tolist() == [1, 0]
         assert h[:, 1].tolist() == [0.0, 0.0]
 
 
@@ -165,9 +166,9 @@ class TestWrite:
         paths = result.write(tmp_path / "new" / "out")
         assert [path.name for path in paths] == list(FILES) == sorted(FILES, key=FILES.index)
         assert sorted(os.listdir(tmp_path / "new" / "out")) == sorted(FILES)
-        for path in paths[:3]:
+        for path in paths[:4]:
             assert path.read_bytes().startswith(b"\x89PNG")
-        with np.load(paths[3], allow_pickle=False) as file:
+        with np.load(paths[4], allow_pickle=False) as file:
             np.testing.assert_array_equal(file["spectra"], result.spectra)
             np.testing.assert_array_equal(file["abundances"], result.abundances)
             np.testing.assert_array_equal(file["wavelengths"], result.image.wavelengths)

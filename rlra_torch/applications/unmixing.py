@@ -2,184 +2,29 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
-import numpy as np
+import torch
 from torch import Tensor
 
-from ..datasets import HyperspectralImage
-from ..estimators import Factorization, iteration_named, loss_named, nmf
+from ..datasets import HyperspectralImage, ImageRegion, SpectralLibrary, resampled
+from ..estimators import loss_named
 from ..losses import BetaDivergence, Loss
-from ..models import NMF
-from ..plots import abundance_maps, convergence, save, spectra
-from ..problem import Problem
-from ..regularizers import NonNegative
 from ..solvers.solve import Callback
-from .output import written_together
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-FILES = ("spectra.png", "abundances.png", "convergence.png", "factors.npz")
-"""What `Unmixing.write` writes."""
-
-LABELS = {
-    "active_set": "active set",
-    "als": "ALS",
-    "amu": "accelerated MU",
-    "burg": "Burg",
-    "ccd": "CCD",
-    "fista": "FISTA",
-    "hals": "HALS",
-    "joint": "joint MM",
-    "msom": "mSOM",
-    "mu": "MU",
-    "newton": "Newton",
-    "pg": "PG",
-    "sn": "scalar Newton",
-}
-"""How tables and figures write the short names of methods."""
-
-# Of MU, from which mSOM converges for losses that are not quadratic.
-WARM_STEPS = 20
-
-
-@dataclass(frozen=True)
-class Unmixing:
-    """Endmembers and abundances of an image, and the fits that they were chosen from.
-
-    ``image.scaled().matrix ~ spectra @ abundances.mT``. Components are sorted by their energy
-    ``||w_k|| ||h_k||``, largest first; the largest abundance of each is 1, and its spectrum carries
-    the scale: it is what the pixel richest in the component owes to it, as a fraction of the
-    largest value of the image. Abundances need not sum to one.
-
-    Args:
-        image: what was unmixed, as it was given.
-        spectra: (bands, r) of the best fit.
-        abundances: (pixels, r) of the best fit, pixels row by row.
-        fits: every method's own factorization of the scaled image, under its short name.
-        best: the method with the lowest objective.
-        settings: what was asked for, as plain numbers and strings.
-    """
-
-    image: HyperspectralImage
-    spectra: Tensor
-    abundances: Tensor
-    fits: dict[str, Factorization]
-    best: str
-    settings: dict[str, Any]
-
-    @property
-    def maps(self) -> Tensor:
-        """(r, rows, cols) the abundances as images."""
-        return self.image.maps(self.abundances)
-
-    @property
-    def relative_error(self) -> float:
-        """``||Y - W H^T|| / ||Y||`` of the best fit."""
-        return self.fits[self.best].relative_error
-
-    @property
-    def report(self) -> dict[str, dict[str, Any]]:
-        """How each method did, as plain numbers under its short name.
-
-        Seconds are wall-clock time from the common start on, checks included.
-        """
-        return {
-            method: {
-                "seconds": fit.seconds,
-                "objective": fit.objective,
-                "relative_error": fit.relative_error,
-                "kkt": fit.kkt,
-                "iterations": fit.n_iter,
-                "converged": fit.converged,
-            }
-            for method, fit in self.fits.items()
-        }
-
-    def plot_spectra(self) -> Figure:
-        """The endmembers over the wavelength."""
-        return spectra(
-            self.spectra,
-            self.image.wavelengths,
-            self.image.unit,
-            title=self._title("endmember spectra"),
-        )
-
-    def plot_maps(self) -> Figure:
-        """The abundances, one picture a component, from 0 to 1."""
-        return abundance_maps(self.maps, title=self._title("abundances"), limits=(0, 1))
-
-    def plot_convergence(self) -> Figure:
-        """Gap to the lowest objective and KKT residual of every method over its seconds."""
-        histories = [fit.history for fit in self.fits.values()]
-        return convergence(
-            {LABELS.get(name, name): fit.history for name, fit in self.fits.items()},
-            x="seconds",
-            title=self._title("convergence"),
-            offset=min(check.objective for history in histories for check in history),
-            tol=self.settings["tol"] or None,
-        )
-
-    def write(self, out: str | Path) -> tuple[Path, ...]:
-        """Write three figures and the factors, all of them or, on failure, none.
-
-        ``factors.npz`` holds ``spectra`` (bands, r), ``abundances`` (pixels, r), ``shape`` (rows,
-        cols, bands), ``wavelengths`` (bands,) where they are known, for each method
-        ``history_<method>`` (checks, 4) with columns iteration, seconds, objective and KKT
-        residual, and ``settings``, a JSON text that has the report of each method too.
-
-        Args:
-            out: a folder, made where it is missing; files of other names in it stay.
-
-        Returns:
-            the paths written, in the order of `FILES`.
-
-        Raises:
-            OSError: the folder cannot be written to.
-        """
-        figures = (self.plot_spectra(), self.plot_maps(), self.plot_convergence())
-        with written_together(out, FILES) as folder:
-            for figure, name in zip(figures, FILES, strict=False):
-                save(figure, folder / name)
-            self._save_factors(folder / FILES[-1])
-        return tuple(Path(out) / name for name in FILES)
-
-    def _title(self, what: str) -> str:
-        return f"{self.image.name}: {what}" if self.image.name else what
-
-    def _save_factors(self, path: Path) -> None:
-        settings = {
-            **self.settings,
-            "image": self.image.name,
-            "wavelength_unit": self.image.unit,
-            "best": self.best,
-            "methods": self.report,
-        }
-        arrays = {f"history_{name}": np.array(fit.history) for name, fit in self.fits.items()}
-        if self.image.wavelengths is not None:
-            arrays["wavelengths"] = self.image.wavelengths.cpu().numpy()
-        np.savez(
-            path,
-            allow_pickle=False,
-            spectra=self.spectra.cpu().numpy(),
-            abundances=self.abundances.cpu().numpy(),
-            shape=np.array(self.image.shape),
-            settings=np.array(json.dumps(settings)),
-            **arrays,
-        )
+from .methods import Fit, Method, Task, method_named
+from .unmixed import Unmixing
 
 
 def unmix(
     image: HyperspectralImage,
-    rank: int,
+    rank: int | None = None,
     method: str | Sequence[str] | None = None,
     loss: str | float | Loss = "frobenius",
     *,
+    library: SpectralLibrary | None = None,
+    regions: Sequence[ImageRegion] | None = None,
     init: str = "nndsvda",
     max_iter: int = 500,
     tol: float = 1e-5,
@@ -187,23 +32,29 @@ def unmix(
     seed: int = 0,
     callbacks: Callable[[str], Sequence[Callback]] = lambda method: (),
 ) -> Unmixing:
-    """Unmix an image by several methods from one start, and keep the best.
+    """Unmix an image by one or several methods, and keep the best.
 
     ``min over W, H >= 0 of loss(W H^T, Y)``, with Y (bands, pixels) the image divided by its
-    largest value, W the spectra and H the abundances. For other losses than Frobenius the common
-    start is reached by 20 steps of MU, because mSOM converges from near only.
+    largest value, W the spectra and H the abundances. Iterative methods start from one point; for
+    other losses than Frobenius it is reached by 20 steps of MU, because mSOM converges from near
+    only. Pixels that were not seen (NaN in all bands) take no part.
 
     Args:
         image: what to unmix; its device and dtype are those of the computation.
-        rank: the number of components.
-        method: one short name or several, as in `nmf`; None: "hals", "msom" and "mu" for Frobenius,
-            "msom" and "mu" for other losses.
-        loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
-        init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa", "snpa", "xray" or "vca".
+        rank: the number of components; None: the sum of the counts of the regions.
+        method: one short name or several: pixels of the image as spectra ("spa", "snpa", ...),
+            spectra of a library ("mc_als") or of regions of the image ("m2c_als"), or one of the
+            iterations of `nmf`. None: "hals", "msom" and "mu" for Frobenius, "msom" and "mu" for
+            other losses.
+        loss: "frobenius", "kl", "is", a real beta, or a `Loss`; Frobenius where no method iterates.
+        library: known spectra, brought to the bands of the image; for "mc_als".
+        regions: of the image, each with how many materials to take from it; for "m2c_als".
+        init: of iterative methods, "random", "nndsvd", "nndsvda", "nndsvdar", "spa", "snpa", "xray"
+            or "vca".
         max_iter: the largest number of iterations of each method.
         tol: on the scale-free KKT residual.
         check_every: iterations between two checks.
-        seed: of the random starts.
+        seed: of what is random.
         callbacks: called with the short name of each method, gives what watches its solve.
 
     Returns:
@@ -213,27 +64,30 @@ def unmix(
         TypeError, ValueError: bad input, in one sentence, before any iteration.
 
     References:
-        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.1
+        | Cohen, Regularized low-rank approximations (HDR, 2026), sections 6.1 and 12.1
 
     Example:
         >>> from rlra_torch.datasets import mixture
         >>> scene = mixture(m=30, n=48, rank=3)
         >>> image = HyperspectralImage(scene.Y.mT.reshape(6, 8, 30))
-        >>> result = unmix(image, rank=3, method=["hals", "mu"])
+        >>> result = unmix(image, rank=3, method=["hals", "spa"])
         >>> sorted(result.fits), tuple(result.maps.shape), result.relative_error < 0.01
-        (['hals', 'mu'], (3, 6, 8), True)
+        (['hals', 'spa'], (3, 6, 8), True)
     """
     loss = loss_named(loss)
-    methods = _methods(method, loss)
-    bad = image.cube.numel() - int(image.cube.isfinite().sum())
-    if bad:
-        raise ValueError(f"the image has {bad} values that are not finite; replace them first")
-    y = image.scaled().matrix.contiguous()
-    problem = Problem(y, NMF(), loss, (NonNegative(), NonNegative()))
-    for name in methods:
-        iteration_named(name, loss).check(problem)
+    methods = {name: method_named(name) for name in _names(method, loss)}
+    y, seen = _pixels(image)
+    known = None if library is None else resampled(library, image.wavelengths, image.unit, len(y))
+    spots = None if regions is None else _spots(regions, seen)
+    if rank is None:
+        rank = _total(regions)
     stops = {"max_iter": max_iter, "tol": tol, "check_every": check_every}
-    fits = _fits(y, rank, methods, loss, init, seed, stops, callbacks)
+    atoms = None if known is None else known.spectra.to(y)
+    parts = None if spots is None else [(y[:, at], count) for at, count in spots]
+    task = Task(y, rank, loss, init, seed, stops, atoms, parts)
+    for each in methods.values():
+        each.check(task)
+    fits = {name: each.run(task, partial(callbacks, name)) for name, each in methods.items()}
     best = min(fits, key=lambda name: fits[name].objective)
     settings = {
         "rank": rank,
@@ -241,15 +95,15 @@ def unmix(
         "init": init,
         "seed": seed,
         **stops,
-        "scale": float(image.cube.max()),
+        "scale": float(image.cube[image.seen].max()),
         "dtype": str(y.dtype).removeprefix("torch."),
         "device": str(y.device),
     }
-    W, H = normalized(*fits[best].factors)
-    return Unmixing(image, W, H, fits, best, settings)
+    labels, pixels = _origins(fits[best], methods[best], known, regions, spots, seen)
+    return _result(image, seen, fits, best, settings, labels, pixels)
 
 
-def normalized(W: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
+def normalized(W: Tensor, H: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same product with columns of H of maximum 1, sorted by energy, largest first.
 
     Args:
@@ -257,50 +111,100 @@ def normalized(W: Tensor, H: Tensor) -> tuple[Tensor, Tensor]:
         H: (*, n, r), nonnegative; a column that is zero stays so.
 
     Returns:
-        W and H.
+        W, H, and the order (*, r) of their columns before.
 
     Example:
-        >>> import torch
-        >>> W, H = normalized(torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 4.0], [1.0, 0.0]]))
-        >>> W.tolist(), H.tolist()
-        ([[12.0, 2.0]], [[1.0, 1.0], [0.0, 0.5]])
+        >>> W, H = torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, 4.0], [1.0, 0.0]])
+        >>> [x.tolist() for x in normalized(W, H)]
+        [[[12.0, 2.0]], [[1.0, 1.0], [0.0, 0.5]], [1, 0]]
     """
     largest = H.amax(-2, keepdim=True)
     alive = largest > 0
     W, H = W * largest, H / largest.where(alive, 1)
     energy = W.square().sum(-2, keepdim=True) * H.square().sum(-2, keepdim=True)
     order = energy.argsort(dim=-1, descending=True, stable=True)
-    return W.take_along_dim(order, -1), H.take_along_dim(order, -1)
+    return W.take_along_dim(order, -1), H.take_along_dim(order, -1), order.squeeze(-2)
 
 
-def _fits(
-    y: Tensor,
-    rank: int,
-    methods: Sequence[str],
-    loss: Loss,
-    start: Any,  # noqa: ANN401
-    seed: int,
-    stops: dict[str, Any],
-    callbacks: Callable[[str], Sequence[Callback]],
-) -> dict[str, Factorization]:
-    """One fit for each method, all from the same start."""
-
-    def fit(name: str, most: int, watched: Sequence[Callback] = ()) -> Factorization:
-        few = {**stops, "max_iter": min(stops["max_iter"], most)}
-        return nmf(y, rank, loss, name, init=start, seed=seed, callbacks=watched, **few)
-
-    if not loss.quadratic:
-        start = fit("mu", WARM_STEPS).factors
-    for name in methods:
-        # Thrown away: what the first call of an operator costs belongs to no method's clock.
-        fit(name, 1)
-    return {name: fit(name, stops["max_iter"], callbacks(name)) for name in methods}
-
-
-def _methods(method: str | Sequence[str] | None, loss: Loss) -> list[str]:
+def _names(method: str | Sequence[str] | None, loss: Loss) -> list[str]:
     if method is None:
         return ["hals", "msom", "mu"] if loss.quadratic else ["msom", "mu"]
-    names = [method] if isinstance(method, str) else list(dict.fromkeys(method))
+    names = [method] if isinstance(method, str) else list(method)
     if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"method is a short name or several, such as 'hals', got {method!r}")
-    return names
+    return list(dict.fromkeys(name.replace("-", "_") for name in names))
+
+
+def _pixels(image: HyperspectralImage) -> tuple[Tensor, Tensor]:
+    """The pixels that were seen as columns, of largest value 1, and their indices."""
+    seen = image.seen.flatten().nonzero().flatten()
+    bad = int((~image.matrix[:, seen].isfinite()).sum())
+    if bad:
+        raise ValueError(f"the image has {bad} values that are not finite; replace them first")
+    return image.scaled().matrix[:, seen].contiguous(), seen
+
+
+def _total(regions: Sequence[ImageRegion] | None) -> int:
+    if regions is None:
+        raise ValueError("the number of components is missing; pass rank=")
+    return sum(region.count for region in regions)
+
+
+def _spots(regions: Sequence[ImageRegion], seen: Tensor) -> list[tuple[Tensor, int]]:
+    """The pixels of each region among those that were seen, and its count."""
+    places = [torch.isin(seen, r.pixels.to(seen.device)).nonzero().flatten() for r in regions]
+    for region, at in zip(regions, places, strict=True):
+        if len(at) < region.count:
+            raise ValueError(
+                f"region {region.name!r} shows {len(at)} pixels that were seen, fewer than the "
+                f"{region.count} materials to be taken from it"
+            )
+    return [(at, region.count) for region, at in zip(regions, places, strict=True)]
+
+
+def _origins(
+    fit: Fit,
+    method: Method,
+    library: SpectralLibrary | None,
+    regions: Sequence[ImageRegion] | None,
+    spots: list[tuple[Tensor, int]] | None,
+    seen: Tensor,
+) -> tuple[list[str] | None, Tensor | None]:
+    """What the components are called, and the pixels that they are, where they are any."""
+    if fit.chosen is None:
+        return None, None
+    if method.picks == "library" and library is not None:
+        return [library.labels[i] for i in fit.chosen.tolist()], None
+    if method.picks == "regions" and regions is not None and spots is not None:
+        names = [r.name for r, (at, _) in zip(regions, spots, strict=True) for _ in range(len(at))]
+        labels = _numbered([names[i] for i in fit.chosen.tolist()])
+        return labels, seen[torch.cat([at for at, _ in spots])[fit.chosen]]
+    return None, torch.where(fit.chosen < 0, -1, seen[fit.chosen])
+
+
+def _numbered(names: list[str]) -> list[str]:
+    """Names that occur several times with a number behind them."""
+    many = {name for name in names if names.count(name) > 1}
+    return [
+        f"{name} {names[: k + 1].count(name)}" if name in many else name
+        for k, name in enumerate(names)
+    ]
+
+
+def _result(
+    image: HyperspectralImage,
+    seen: Tensor,
+    fits: dict[str, Fit],
+    best: str,
+    settings: dict[str, Any],
+    labels: list[str] | None,
+    pixels: Tensor | None,
+) -> Unmixing:
+    """The best fit, its components in order, laid out on all pixels."""
+    W, H, order = normalized(*fits[best].factors)
+    rows, cols = image.shape[:2]
+    whole = H.new_full((rows * cols, H.shape[-1]), torch.nan)
+    whole[seen] = H
+    names = None if labels is None else tuple(labels[k] for k in order.tolist())
+    places = None if pixels is None else pixels[order]
+    return Unmixing(image, W, whole, fits, best, settings, names, places)

@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _as_options(message: str) -> str:
     """The sentence with the Python arguments that it advises written as options."""
-    advice = r'(?<= )(clip_negative|init|variable)=(?:True|"(\w+)")?'
+    advice = r'(?<= )(clip_negative|init|library|rank|regions|variable)=(?:True|"(\w+)")?'
 
     def option(found: re.Match[str]) -> str:
         name, value = found.groups()

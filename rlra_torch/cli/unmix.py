@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .options import add_loss, add_machine, add_seed, add_stopping, count, device_named
@@ -21,13 +23,14 @@ def add_unmix(commands: Any) -> None:  # noqa: ANN401
         help="find the materials in a hyperspectral image, and where they are",
         description=(
             "Unmix a hyperspectral image: nonnegative spectra and abundance maps whose\n"
-            "products sum to it, by several methods from one start. Writes three figures\n"
-            "and the factors of the best fit."
+            "products sum to it, by one or several methods. Writes figures and the factors\n"
+            "of the best fit."
         ),
         epilog=(
             "examples:\n"
-            "  rlra unmix --data indian_pines --rank 6 --out runs/indian_pines\n"
-            "  rlra unmix --data scene.hdr --rank 4 --loss kl --method mu --out runs/scene"
+            "  rlra unmix --data scene.hdr --rank 4 --loss kl --method mu --out runs/scene\n"
+            "  rlra unmix --data a.hdr --rank 4 --method mc-als --library b.sli --out runs/a\n"
+            "  rlra unmix --data indian_pines --rank 6 --method spa snpa --out runs/pines"
         ),
     )
     parser.set_defaults(run=_run_unmix)
@@ -44,25 +47,55 @@ def add_unmix(commands: Any) -> None:  # noqa: ANN401
     data.add_argument(
         "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
     )
+    data.add_argument(
+        "--envi", action="store_true", help="write the abundances as an ENVI image too"
+    )
+    _add_known(parser.add_argument_group("what is known"))
     _add_fit(parser.add_argument_group("fit"))
     add_machine(parser.add_argument_group("machine and messages"))
 
 
+def _add_known(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--library",
+        metavar="FILE",
+        help="known spectra for mc-als: ENVI .sli or .hdr, .csv or .npz; brought to the bands "
+        "of the image",
+    )
+    group.add_argument(
+        "--regions",
+        metavar="FILE",
+        help="parts of the image for m2c-als, with how many materials to take from each: .json "
+        "list of {name, count, rectangle: [row, col, rows, cols]} or {..., pixels: [[row, col], "
+        "...]}, or .csv with columns name, count, row, col, rows, cols",
+    )
+    group.add_argument(
+        "--truth",
+        metavar="FILE",
+        help="what to compare with: a file like a library, .npz with abundances too",
+    )
+
+
 def _add_fit(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--rank", required=True, type=count, help="number of components")
+    group.add_argument(
+        "--rank", type=count, help="number of components (default: what the regions ask for)"
+    )
     group.add_argument(
         "--method",
         nargs="+",
         metavar="NAME",
-        help="among hals, msom, mu, amu, joint, ccd, sn, admm, burg, newton, fista, pg, als, "
-        "active_set, pro_als (default: hals msom mu for frobenius, msom mu for other losses)",
+        help="pixels as spectra: spa, snpa, vca, xray, h2nmf, fgnsr; known spectra: mc-als, "
+        "m2c-als; a simplex of least volume: minvol; iterations: hals, msom, mu, amu, joint, ccd, "
+        "sn, admm, burg, newton, fista, pg, als, active-set, pro-als (default: hals msom mu for "
+        "frobenius, msom mu for other losses)",
     )
     add_loss(group)
     group.add_argument(
         "--init",
         default="nndsvda",
         metavar="NAME",
-        help="random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca (default: nndsvda)",
+        help="of iterations: random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca "
+        "(default: nndsvda)",
     )
     add_stopping(group, max_iter=500, tol=1e-5)
     group.add_argument(
@@ -81,14 +114,55 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
     import torch
 
     from ..applications.output import check_writable
-    from ..applications.unmixing import FILES, unmix
-    from ..datasets import load_image
-    from ..solvers import ProgressBar
+    from ..applications.unmixed import FILES
+    from ..applications.unmixing import unmix
+    from ..datasets import load_image, load_library, load_regions, load_truth
+    from ..report import report
+    from ..report.unmixing import FILES as REPORT_FILES
 
-    check_writable(arguments.out, FILES)
+    check_writable(arguments.out, FILES + REPORT_FILES)
     device = device_named(arguments.device)
     dtype = getattr(torch, arguments.dtype)
     image = load_image(arguments.data, arguments.variable, arguments.clip_negative, dtype)
+    known = (image.wavelengths, image.unit, image.shape[2], dtype)
+    library = load_library(arguments.library, dtype) if arguments.library else None
+    regions = load_regions(arguments.regions, image.shape[:2]) if arguments.regions else None
+    truth = load_truth(arguments.truth, *known) if arguments.truth else None
+    with _bars(arguments) as watch:
+        result = unmix(
+            replace(image, cube=image.cube.to(device)),
+            arguments.rank,
+            arguments.method,
+            arguments.loss,
+            library=library,
+            regions=regions,
+            init=arguments.init,
+            max_iter=arguments.max_iter,
+            tol=arguments.tol,
+            check_every=arguments.check_every,
+            seed=arguments.seed,
+            callbacks=watch,
+        )
+    against = None if truth is None else report(result, truth)
+    written = result.write(arguments.out, envi=arguments.envi)
+    written += () if against is None else against.write(arguments.out)
+    files = [str(path) for path in written]
+    if arguments.json:
+        scores = {} if against is None else {"truth": against.as_dict()}
+        said = {"best": result.best, "methods": result.report, **scores, "files": files}
+        print(json.dumps(said))
+    elif not arguments.quiet:
+        _print_table(result)
+        print("\n".join([*([] if against is None else [against.table()]), *files]))
+
+
+@contextmanager
+def _bars(arguments: argparse.Namespace) -> Iterator[Callable[[str], list[ProgressBar]]]:
+    """Gives each method its bar; a bar left running would hide the cursor of the terminal."""
+    import torch
+
+    from ..solvers import ProgressBar
+
     bars: list[ProgressBar] = []
 
     def watch(method: str) -> list[ProgressBar]:
@@ -97,43 +171,28 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
         return bars[len(bars) - 1 :]
 
     try:
-        result = unmix(
-            replace(image, cube=image.cube.to(device)),
-            arguments.rank,
-            arguments.method,
-            arguments.loss,
-            init=arguments.init,
-            max_iter=arguments.max_iter,
-            tol=arguments.tol,
-            check_every=arguments.check_every,
-            seed=arguments.seed,
-            callbacks=watch,
-        )
+        yield watch
     except torch.OutOfMemoryError as error:
         raise MemoryError from error
     finally:
-        # A bar left running hides the cursor of the terminal.
         for bar in bars:
             bar.bars.stop()
-    written = [str(path) for path in result.write(arguments.out)]
-    if arguments.json:
-        print(json.dumps({"best": result.best, "methods": result.report, "files": written}))
-    elif not arguments.quiet:
-        _print_table(result)
-        print("\n".join(written))
 
 
 def _print_table(result: Unmixing) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ..applications.unmixing import LABELS
+    from ..applications.methods import METHODS
 
     rows, cols, bands = result.image.shape
     rank, loss = result.settings["rank"], result.settings["loss"]
+    missing = rows * cols - int(result.image.seen.sum())
+    unseen = f" ({missing} not seen)" if missing else ""
     table = Table(
-        title=f"{result.image.name}: {rows} x {cols} pixels, {bands} bands; rank {rank}, {loss}",
-        caption=f"lowest objective, written below: {LABELS.get(result.best, result.best)}",
+        title=f"{result.image.name}: {rows} x {cols} pixels{unseen}, {bands} bands; rank {rank}, "
+        f"{loss}",
+        caption=f"lowest objective, written below: {METHODS[result.best].label}",
         caption_justify="left",
     )
     table.add_column("method")
@@ -141,11 +200,11 @@ def _print_table(result: Unmixing) -> None:
         table.add_column(heading, justify="right")
     for method, row in result.report.items():
         table.add_row(
-            LABELS.get(method, method),
+            METHODS[method].label,
             f"{row['seconds']:.2f}",
             f"{row['relative_error']:.5f}",
-            f"{row['kkt']:.1e}",
-            str(row["iterations"]),
-            "yes" if row["converged"] else "no",
+            "-" if row["kkt"] is None else f"{row['kkt']:.1e}",
+            "-" if row["iterations"] is None else str(row["iterations"]),
+            {None: "-", True: "yes", False: "no"}[row["converged"]],
         )
     Console().print(table)

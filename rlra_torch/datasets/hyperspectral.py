@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rlra_torch.datasets.readers import READERS, Contents
+from rlra_torch.datasets.contents import Contents
+from rlra_torch.datasets.readers import READERS
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class HyperspectralImage:
     """A hyperspectral image and what is known of it.
 
     Args:
-        cube: Intensities, (rows, cols, bands).
+        cube: Intensities, (rows, cols, bands); NaN in all bands of a pixel that was not seen.
         wavelengths: Band centres, (bands,), where they are known.
         unit: Unit of the wavelengths, ``"nm"`` or ``"um"``; empty where it is not known.
         name: Where the image comes from.
@@ -63,6 +64,11 @@ class HyperspectralImage:
         return tuple(self.cube.shape)
 
     @property
+    def seen(self) -> Tensor:
+        """(rows, cols) of bool: the pixels that have a value in some band."""
+        return ~self.cube.isnan().all(-1)
+
+    @property
     def matrix(self) -> Tensor:
         """The (bands, pixels) matrix; pixels are read row by row."""
         return self.cube.flatten(0, 1).mT
@@ -88,12 +94,13 @@ class HyperspectralImage:
         return H.mT.unflatten(-1, (rows, cols))
 
     def scaled(self) -> HyperspectralImage:
-        """The image divided by its largest value.
+        """The image divided by its largest value, that of the pixels that were seen.
 
         Raises:
             ValueError: No value is positive.
         """
-        largest = self.cube.max()
+        seen = self.seen
+        largest = self.cube[seen].max() if bool(seen.any()) else self.cube.new_zeros(())
         if not largest > 0:
             raise ValueError("an image without a positive value cannot be scaled to maximum one")
         return replace(self, cube=self.cube / largest)
@@ -108,7 +115,8 @@ def load_image(
     """Read a hyperspectral image.
 
     Values come as stored: nothing is scaled (see ``HyperspectralImage.scaled``), except by the
-    scale factor that an ENVI header declares; bands that it declares bad are left out.
+    scale factor that an ENVI header declares. Bands that it declares bad are left out; pixels with
+    the value that it says to ignore, or with NaN in an ENVI image, are NaN in all bands.
 
     Args:
         source: ``"indian_pines"`` (it comes with TensorLy; wavelengths in nm as recorded there,
@@ -138,7 +146,7 @@ def load_image(
     else:
         path = _existing(Path(source))
         name, contents = path.name, READERS[path.suffix.lower()](path, variable)
-    cube = _checked(contents.array, name, clip_negative, dtype)
+    cube = _checked(contents, name, clip_negative, dtype)
     wavelengths, labels = contents.wavelengths, contents.labels
     return HyperspectralImage(
         cube=cube,
@@ -175,8 +183,21 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _checked(array: np.ndarray, name: str, clip: bool, dtype: torch.dtype) -> Tensor:
+def _checked(contents: Contents, name: str, clip: bool, dtype: torch.dtype) -> Tensor:
     """A tensor of the array, or one sentence on what is wrong with its values."""
+    cube = _numbers(contents.array, name).to(dtype)
+    if contents.missing is None or not contents.missing.any():
+        return _in_range(cube, name, clip)
+    if contents.missing.all():
+        raise ValueError(
+            f"each pixel of {name} misses a value in some band; declare such bands bad in the bbl "
+            "entry of the header"
+        )
+    missing = torch.from_numpy(contents.missing)[..., None]
+    return _in_range(cube.masked_fill(missing, 0), name, clip).masked_fill(missing, torch.nan)
+
+
+def _numbers(array: np.ndarray, name: str) -> Tensor:
     if array.dtype.kind not in "uif":
         kind = "complex" if array.dtype.kind == "c" else f"of type {array.dtype}"
         raise ValueError(f"the values of {name} are {kind}, but an image holds real numbers")
@@ -187,14 +208,17 @@ def _checked(array: np.ndarray, name: str, clip: bool, dtype: torch.dtype) -> Te
         )
     # Torch knows neither foreign byte orders nor read-only buffers.
     native = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
-    cube = torch.from_numpy(native).to(dtype)
+    return torch.from_numpy(native)
+
+
+def _in_range(cube: Tensor, name: str, clip: bool) -> Tensor:
     bad = ~cube.isfinite()
     if bad.any():
         nans = int(cube.isnan().sum())
         row, col, band = (int(i) for i in bad.nonzero()[0])
         raise ValueError(
-            f"{name} has {nans} NaN and {int(bad.sum()) - nans} infinite values in {dtype}, the "
-            f"first at row {row}, column {col}, band {band}; replace them first"
+            f"{name} has {nans} NaN and {int(bad.sum()) - nans} infinite values in {cube.dtype}, "
+            f"the first at row {row}, column {col}, band {band}; replace them first"
         )
     if clip:
         return cube.clamp(min=0)

@@ -18,16 +18,18 @@ class SpectralLibrary(NamedTuple):
     """Spectra of known materials.
 
     Attributes:
-        spectra: Reflectances, (bands, materials).
-        wavelengths: Band centres in micrometres, (bands,).
+        spectra: Reflectances, (bands, materials); NaN where there is none.
+        wavelengths: Band centres, (bands,); empty where they are not known.
         labels: The name of each material.
         samples: The name of the measured sample of each material.
+        unit: That of the wavelengths, ``"um"`` or ``"nm"``; empty where it is not known.
     """
 
     spectra: Tensor
     wavelengths: Tensor
     labels: tuple[str, ...]
     samples: tuple[str, ...]
+    unit: str = "um"
 
 
 class Faces(NamedTuple):

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-
-class Contents(NamedTuple):
-    """What a file holds: an array, and its band centres where it has them."""
-
-    array: np.ndarray
-    wavelengths: list[float] | None = None
-    unit: str = ""
-    labels: np.ndarray | None = None
+from rlra_torch.datasets.contents import Contents
+from rlra_torch.datasets.envi import read_envi
 
 
 def read_npy(path: Path, variable: str | None) -> Contents:
@@ -48,41 +40,6 @@ def read_mat(path: Path, variable: str | None, ndim: int = 3) -> Contents:
     # SciPy answers a damaged file with whatever its parser stumbled over.
     except Exception as error:
         raise ValueError(f"{path.name} is not a MATLAB file that can be read ({error})") from error
-
-
-def read_envi(path: Path, variable: str | None) -> Contents:
-    """Read an ENVI image: scaled by the factor in its header, without the bands declared bad."""
-    _refuse_variable(path, variable)
-    try:
-        from spectral.io import envi
-        from spectral.utilities.errors import NaNValueWarning, SpyException
-    except ImportError as error:
-        raise ImportError(
-            f"{path.name} is an ENVI image, which needs the spectral package; "
-            "install rlra_torch[hsi]"
-        ) from error
-    try:
-        image = envi.open(str(path))
-        if isinstance(image, envi.SpectralLibrary):
-            raise ValueError(f"{path.name} is a library of single spectra, not an image")
-        stored = np.dtype(image.dtype)
-        real = np.float64 if stored.kind == "f" and stored.itemsize > 4 else np.float32
-        with warnings.catch_warnings():
-            # Values that are not finite are counted and refused later, for all readers alike.
-            warnings.simplefilter("ignore", NaNValueWarning)
-            array = np.asarray(image.load(dtype=stored if stored.kind == "c" else real))
-    except SpyException as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path.name} is not an ENVI image that can be read ({reason})") from error
-    good = np.asarray(image.metadata.get("bbl", np.ones(array.shape[-1])), dtype=float) != 0
-    if len(good) != array.shape[-1]:
-        raise ValueError(
-            f"the header {path.name} calls {len(good)} bands good or bad, but the image has "
-            f"{array.shape[-1]}; correct its bbl entry"
-        )
-    centres = image.bands.centers
-    wavelengths = None if centres is None else np.asarray(centres, dtype=float)[good].tolist()
-    return Contents(array[:, :, good], wavelengths, _unit(image.bands.band_unit))
 
 
 READERS: dict[str, Callable[[Path, str | None], Contents]] = {
@@ -141,13 +98,3 @@ def _read_hdf5(path: Path, variable: str | None, ndim: int) -> Contents:
             return Contents(arrays[choose_variable(path, shapes, variable, ndim)][()].T)
     except OSError as error:
         raise ValueError(f"{path.name} is not an HDF5 file that can be read ({error})") from error
-
-
-def _unit(name: str | None) -> str:
-    """The short name of a unit of wavelength, empty where it is not one of the two usual ones."""
-    word = (name or "").strip().lower()
-    if word in {"nm", "nanometer", "nanometers", "nanometre", "nanometres"}:
-        return "nm"
-    if word in {"um", "µm", "micron", "microns", "micrometer", "micrometers", "micrometre"}:
-        return "um"
-    return ""

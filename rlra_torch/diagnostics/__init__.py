@@ -2,27 +2,56 @@
 
 from .certificates import Certificate, certificate
 from .complete import Facets, Needed, cdl_identifiable, samples_needed
+from .conditions import (
+    Separability,
+    Verdict,
+    atoms_unique,
+    nnls_unique,
+    separable,
+    sparse_codes_unique,
+)
 from .core import core_consistency
+from .dependence import KRank, Spark, babel, k_rank, mutual_coherence, spark
+from .feasible import FeasibleSet, feasible_set
 from .gap import GapStop, duality_gap
+from .nested import Region
+from .scattered import Scattered, minimum_volume_unique, nmf_unique, sufficiently_scattered
 from .terms import congruence, degeneracy, leverage
-from .uniqueness import KRank, Kruskal, k_rank, kruskal, uniqueness_hints
+from .uniqueness import Kruskal, kruskal, uniqueness_hints
 
 __all__ = [
     "Certificate",
     "Facets",
+    "FeasibleSet",
     "GapStop",
     "KRank",
     "Kruskal",
     "Needed",
+    "Region",
+    "Scattered",
+    "Separability",
+    "Spark",
+    "Verdict",
+    "atoms_unique",
+    "babel",
     "cdl_identifiable",
     "certificate",
     "congruence",
     "core_consistency",
     "degeneracy",
     "duality_gap",
+    "feasible_set",
     "k_rank",
     "kruskal",
     "leverage",
     "samples_needed",
+    "minimum_volume_unique",
+    "mutual_coherence",
+    "nmf_unique",
+    "nnls_unique",
+    "separable",
+    "spark",
+    "sparse_codes_unique",
+    "sufficiently_scattered",
     "uniqueness_hints",
 ]

@@ -28,6 +28,20 @@ class Facets(NamedTuple):
         """Whether the dictionary is shown to be essentially unique; False leaves it open."""
         return min(self.points) >= self.needed
 
+    @property
+    def words(self) -> str:
+        """The verdict in a sentence."""
+        least = min(range(len(self.points)), key=self.points.__getitem__)
+        if self.identifiable:
+            return (
+                f"Each facet holds {self.points[least]} samples or more and {self.needed} suffice: "
+                "the dictionary is unique."
+            )
+        return (
+            f"The facet without atom {least} holds {self.points[least]} samples in general "
+            f"position, fewer than the {self.needed} that suffice: it is open."
+        )
+
 
 class Needed(NamedTuple):
     """How many samples make a basis with sparse codes unique.

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import combinations, islice
+from itertools import combinations
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from ..metrics.spectral import unit_columns
 from ..models import CP
+from .dependence import KRank, k_rank
 from .terms import congruence, degeneracy
-
-SUBSETS = 20000  # of columns, at most, that are tried one after the other
-
-
-class KRank(NamedTuple):
-    """What is known of a k-rank; both are equal where it was found.
-
-    Args:
-        lower: any so many columns are independent.
-        upper: some one more are not.
-    """
-
-    lower: int
-    upper: int
 
 
 class Kruskal(NamedTuple):
@@ -41,58 +26,6 @@ class Kruskal(NamedTuple):
     ranks: tuple[KRank, ...]
     needed: int
     met: bool | None
-
-
-def k_rank(x: Tensor, tol: float | None = None) -> KRank:
-    """The largest k such that any k columns are independent.
-
-    By trying subsets of columns while there are few of them; then by bounds: the rank from above,
-    and ``1 / mu`` from below, mu the largest cosine between two columns.
-
-    Args:
-        x: (n, R).
-        tol: columns of norm 1 whose smallest singular value is below it are dependent; None: the
-            square root of the rounding unit.
-
-    Raises:
-        ValueError: not a matrix.
-
-    References:
-        | Kruskal, Three-way arrays: rank and uniqueness of trilinear decompositions (1977)
-        | Donoho, Elad, Optimally sparse representation in general dictionaries (2003)
-
-    Example:
-        >>> k_rank(torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]]))
-        KRank(lower=1, upper=1)
-    """
-    if x.ndim != 2:
-        raise ValueError(f"the k-rank is that of one matrix (n, R), got shape {tuple(x.shape)}")
-    bound = torch.finfo(x.dtype).eps ** 0.5 if tol is None else tol
-    if not bool(x.any(0).all()):
-        return KRank(0, 0)
-    unit = unit_columns(x)
-    small = torch.linalg.qr(unit, mode="r").R if len(unit) > unit.shape[-1] else unit
-    upper, count = int((torch.linalg.svdvals(small) > bound).sum()), unit.shape[-1]
-    if upper == count:
-        return KRank(count, count)
-    for size in range(2, upper + 1):
-        if math.comb(count, size) > SUBSETS:
-            cosines = (unit.mT @ unit).fill_diagonal_(0).abs()
-            spread = math.ceil(1 / max(float(cosines.max()), 1 / upper) - 1e-9)
-            return KRank(min(max(size - 1, spread), upper), upper)
-        if not _independent(small, size, bound):
-            return KRank(size - 1, size - 1)
-    return KRank(upper, upper)
-
-
-def _independent(x: Tensor, size: int, tol: float) -> bool:
-    """Whether any so many columns are."""
-    subsets = combinations(range(x.shape[-1]), size)
-    while chunk := list(islice(subsets, 2048)):
-        picked = x[:, torch.tensor(chunk, device=x.device)].movedim(1, 0)
-        if bool((torch.linalg.svdvals(picked)[..., -1] <= tol).any()):
-            return False
-    return True
 
 
 def kruskal(factors: Sequence[Tensor], tol: float | None = None) -> Kruskal:

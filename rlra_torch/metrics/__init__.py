@@ -7,8 +7,15 @@ from rlra_torch.metrics.consensus import (
     cophenetic_correlation,
     dispersion,
 )
-from rlra_torch.metrics.errors import abundance_rmse, nmse, relative_error, rmse
-from rlra_torch.metrics.factors import factor_match, match
+from rlra_torch.metrics.errors import (
+    abundance_rmse,
+    endmember_rmse,
+    nmse,
+    relative_error,
+    rmse,
+    sre,
+)
+from rlra_torch.metrics.factors import factor_match, match, match_abundances
 from rlra_torch.metrics.spectral import mrsa, spectral_angle
 from rlra_torch.metrics.supports import support_score
 
@@ -19,12 +26,15 @@ __all__ = [
     "consensus_matrix",
     "cophenetic_correlation",
     "dispersion",
+    "endmember_rmse",
     "factor_match",
     "match",
+    "match_abundances",
     "mrsa",
     "nmse",
     "relative_error",
     "rmse",
     "spectral_angle",
+    "sre",
     "support_score",
 ]

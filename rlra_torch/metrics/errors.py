@@ -86,7 +86,8 @@ def rmse(y: Tensor, yhat: Tensor, order: int = 2) -> Tensor:
 def abundance_rmse(H: Tensor, H_true: Tensor) -> Tensor:
     """Root mean square error of each abundance, sqrt(Σ_n (h_nk - h*_nk)² / n).
 
-    Put the columns in the order of the truth first: ``H.index_select(-1, match(W, W_true))``.
+    A fraction, as abundances are; some publish 100 times as much, in percent. Put the columns in
+    the order of the truth first: ``H.index_select(-1, match(W, W_true))``.
 
     Args:
         H: Estimated abundances, (*, n, r).
@@ -105,6 +106,54 @@ def abundance_rmse(H: Tensor, H_true: Tensor) -> Tensor:
     """
     _dims(H_true, H, order=2)
     return rmse(H_true.mT, H.mT, order=1)
+
+
+def endmember_rmse(W: Tensor, W_true: Tensor) -> Tensor:
+    """Root mean square error of each spectrum, sqrt(Σ_b (w_bk - w*_bk)² / m), in its unit.
+
+    The scale of a spectrum counts, which a factorization fixes only together with its abundances.
+
+    Args:
+        W: Estimated spectra, (*, m, r), columns in the order of the truth (see ``match``).
+        W_true: True spectra, same shape.
+
+    Returns:
+        One error for each column, (*, r).
+
+    Raises:
+        ValueError: The shapes differ or are not those of matrices.
+
+    Example:
+        >>> endmember_rmse(torch.zeros(4, 2), torch.tensor([[1.0, 2.0]] * 4)).tolist()
+        [1.0, 2.0]
+    """
+    return abundance_rmse(W, W_true)
+
+
+def sre(x: Tensor, x_true: Tensor, order: int = 2) -> Tensor:
+    """Signal-to-reconstruction error in decibels, 20 log10(‖x*‖ / ‖x - x*‖).
+
+    It is infinite where there is no error; where the truth is zero, minus infinity.
+
+    Args:
+        x: Estimate, (*, d_1, ..., d_order).
+        x_true: Truth, same shape.
+        order: Number of modes of one sample.
+
+    Returns:
+        One value for each sample, (*,).
+
+    Raises:
+        ValueError: The shapes differ, or have fewer than ``order`` dimensions.
+
+    References:
+        Sparse unmixing of hyperspectral data (Iordache, Bioucas-Dias and Plaza, 2011).
+
+    Example:
+        >>> sre(torch.full((2, 2), 0.9), torch.ones(2, 2)).round(decimals=2)
+        tensor(20.)
+    """
+    return -20 * relative_error(x_true, x, order).log10()
 
 
 def _dims(y: Tensor, yhat: Tensor, order: int) -> tuple[int, ...]:

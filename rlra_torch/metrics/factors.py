@@ -32,18 +32,35 @@ def match(W: Tensor, W_true: Tensor) -> Tensor:
         >>> match(2 * W_true[:, [2, 0, 1]], W_true).tolist()
         [1, 2, 0]
     """
-    if W.ndim < 2 or W.ndim != W_true.ndim or W.shape[:-1] != W_true.shape[:-1]:
-        raise ValueError(
-            f"columns are compared between (*, m, r) and (*, m, s), not {tuple(W.shape)} and "
-            f"{tuple(W_true.shape)}"
-        )
-    if W.shape[-1] < W_true.shape[-1]:
-        raise ValueError(
-            f"{W.shape[-1]} columns cannot stand for {W_true.shape[-1]} true ones; "
-            "estimate at least as many, or exchange the two arguments"
-        )
+    _check_columns(W, W_true)
     # One true column at a time: all pairs at once would take s times the memory of W.
     rows = [angle_between(W.detach(), a.unsqueeze(-1)) for a in W_true.detach().unbind(-1)]
+    return assignment(torch.stack(rows, dim=-2))
+
+
+def match_abundances(H: Tensor, H_true: Tensor) -> Tensor:
+    """As ``match``, by abundances: their scales count, as those of fractions of a pixel do.
+
+    The permutation p that minimizes Σ_k ‖H[:, p_k] - H_true[:, k]‖².
+
+    Args:
+        H: Estimated abundances, (*, n, r).
+        H_true: True abundances, (*, n, s) with s <= r.
+
+    Returns:
+        Indices p, (*, s).
+
+    Raises:
+        ValueError: As in ``match``.
+
+    Example:
+        >>> H_true = torch.tensor([[1.0, 0.0], [0.5, 0.5]])
+        >>> match_abundances(H_true[:, [1, 0]], H_true).tolist()
+        [1, 0]
+    """
+    _check_columns(H, H_true)
+    columns = H_true.detach().unbind(-1)
+    rows = [(H.detach() - h.unsqueeze(-1)).square().sum(-2) for h in columns]
     return assignment(torch.stack(rows, dim=-2))
 
 
@@ -99,6 +116,19 @@ def factor_match(
     congruence = torch.where(true_zero[..., :, None] & zero[..., None, :], 1, congruence)
     order = assignment(-congruence.detach())
     return congruence.gather(-1, order.unsqueeze(-1)).squeeze(-1).mean(-1)
+
+
+def _check_columns(W: Tensor, W_true: Tensor) -> None:
+    if W.ndim < 2 or W.ndim != W_true.ndim or W.shape[:-1] != W_true.shape[:-1]:
+        raise ValueError(
+            f"columns are compared between (*, m, r) and (*, m, s), not {tuple(W.shape)} and "
+            f"{tuple(W_true.shape)}"
+        )
+    if W.shape[-1] < W_true.shape[-1]:
+        raise ValueError(
+            f"{W.shape[-1]} columns cannot stand for {W_true.shape[-1]} true ones; "
+            "estimate at least as many, or exchange the two arguments"
+        )
 
 
 def _sizes(factors: Sequence[Tensor]) -> Tensor:

@@ -1,10 +1,13 @@
 """Figures: pure functions from tensors to matplotlib figures, and one that saves them."""
 
+from rlra_torch.plots.comparison import maps_against_truth
 from rlra_torch.plots.components import Mode, components
 from rlra_torch.plots.consistency import core_consistencies
 from rlra_torch.plots.curves import Record, convergence
 from rlra_torch.plots.evolving import evolving
+from rlra_torch.plots.feasible import feasible_regions
 from rlra_torch.plots.maps import abundance_maps
+from rlra_torch.plots.overlays import abundance_overlay, pixels_on_image
 from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
@@ -18,11 +21,15 @@ __all__ = [
     "Panel",
     "Record",
     "abundance_maps",
+    "abundance_overlay",
     "components",
     "convergence",
     "core_consistencies",
     "evolving",
+    "feasible_regions",
+    "maps_against_truth",
     "penalty_path",
+    "pixels_on_image",
     "race",
     "rank_curves",
     "recovery",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from torch import Tensor
 
-from rlra_torch.plots.style import LABEL, TICK, TITLE, as_array, names, new_figure
+from rlra_torch.plots.style import LABEL, TICK, TITLE, as_array, names, new_figure, not_seen
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def abundance_maps(
     cmap: Literal["viridis", "cividis"] = "viridis",
     quantity: str = "abundance",
 ) -> Figure:
-    """One picture an endmember, all on one colour scale.
+    """One picture an endmember, all on one colour scale; NaN are grey.
 
     Args:
         maps: Abundances, (r, rows, cols), as ``HyperspectralImage.maps`` gives them.
@@ -48,11 +48,13 @@ def abundance_maps(
         raise ValueError(f"maps have shape (r, rows, cols), not {pictures.shape}")
     count, rows, cols = pictures.shape
     titles = names(labels, count)
-    low, high = limits or (min(0.0, float(pictures.min())), float(pictures.max()))
+    known = pictures[np.isfinite(pictures)]
+    low, high = limits or (float(known.min(initial=0)), float(known.max(initial=-np.inf)))
     if limits is None and not low < high:
         high = low + 1
     if not low < high:
         raise ValueError(f"the colour scale needs limits (low, high), low < high, not {limits}")
+    grey = not_seen(cmap)
     across = _panels_across(count, rows / cols)
     down = math.ceil(count / across)
     # No wider than a slide in all, nor higher, but wide enough for a short title.
@@ -62,7 +64,7 @@ def abundance_maps(
     for axes in grid[count:]:
         axes.set_axis_off()
     for axes, picture, name in zip(grid, pictures, titles, strict=False):
-        image = axes.imshow(picture, cmap=cmap, vmin=low, vmax=high, interpolation="nearest")
+        image = axes.imshow(picture, cmap=grey, vmin=low, vmax=high, interpolation="nearest")
         axes.set_title(textwrap.fill(name, int(8 * width)), fontsize=LABEL)
         axes.set_xticks([])
         axes.set_yticks([])

@@ -39,8 +39,8 @@ def spectra(
         wavelengths: Band centres, (bands,).
         unit: Unit of the wavelengths; ``"um"`` is written µm.
         labels: Name of each spectrum.
-        reference: True spectra to compare with, (bands, r), drawn as thin black dashes on the line
-            of the same column.
+        reference: True spectra to compare with, (bands, r), drawn as broad pale lines of the same
+            colour under the line of the same column.
         title: Title of the figure.
 
     Raises:
@@ -65,13 +65,14 @@ def spectra(
     figure = new_figure(9.5, 5.2)
     axes = figure.subplots()
     breaks = _breaks(x)
+    if truth is not None:
+        for k, column in enumerate(truth.T):
+            style = {"color": line_style(k)["color"], "linewidth": 7, "alpha": 0.35, "zorder": 1.5}
+            axes.plot(*_broken(x, column, breaks), solid_joinstyle="round", **style)
+        # One entry in the legend stands for all.
+        axes.plot([], [], color="0.35", linewidth=7, alpha=0.35, label="truth")
     for k in range(rank):
         axes.plot(*_broken(x, columns[:, k], breaks), label=titles[k], **line_style(k))
-    for k in range(rank if truth is not None else 0):
-        # One entry in the legend stands for all.
-        label = "reference" if k == 0 else None
-        style = {"color": "black", "linewidth": 1.1, "linestyle": (0, (4, 3))}
-        axes.plot(*_broken(x, truth[:, k], breaks), label=label, **style)  # type: ignore[index]
     shown = "µm" if unit == "um" else unit
     xlabel = "band" if wavelengths is None else f"wavelength ({shown})" if shown else "wavelength"
     style_axes(axes, xlabel, "amplitude (arbitrary unit)")

@@ -13,6 +13,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
 
 # The colours of Okabe and Ito, less yellow, which vanishes on white.
@@ -98,6 +99,13 @@ def names(labels: Sequence[str] | None, count: int) -> list[str]:
     if len(labels) != count:
         raise ValueError(f"{count} components need as many labels, not {len(labels)}")
     return list(labels)
+
+
+def not_seen(cmap: str) -> Colormap:
+    """A colour map in which NaN are grey."""
+    from matplotlib import colormaps
+
+    return colormaps[cmap].with_extremes(bad="0.6")
 
 
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:

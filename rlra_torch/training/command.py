@@ -167,6 +167,9 @@ def _configs(configs: Sequence[str], checkpoint: str | None) -> list[str]:
 def _image(data: str, endmembers: str | None) -> Scenes:
     """One scene, the pixels of an image divided by its largest value."""
     image = load_image(data)
+    missing = int((~image.seen).sum())
+    if missing:
+        raise ValueError(f"{missing} pixels of '{data}' have no value; cut them off the image")
     Y = image.scaled().matrix.contiguous()
     if endmembers is None:
         return Scenes(Y[None])

@@ -13,7 +13,9 @@ from .couplings import (
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
+from .scaled import Scaled
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
+from .spheres import Sphere
 from .sums import Sum
 from .support import Support
 from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
@@ -41,8 +43,10 @@ __all__ = [
     "Ridge",
     "RowsFrom",
     "Same",
+    "Scaled",
     "Simplex",
     "Smooth",
+    "Sphere",
     "Split",
     "Sum",
     "Support",

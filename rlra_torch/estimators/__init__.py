@@ -3,6 +3,8 @@
 from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
+from .deconvolution import deconvolve
+from .deconvolved import Deconvolution
 from .factorize import cp, factorize, nmf
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
@@ -13,6 +15,7 @@ from .tucker import tucker
 
 __all__ = [
     "CoupledFactorization",
+    "Deconvolution",
     "Factorization",
     "Parafac2Fit",
     "Regression",
@@ -22,6 +25,7 @@ __all__ = [
     "compress",
     "cp",
     "decompress",
+    "deconvolve",
     "factorize",
     "iteration_named",
     "loss_named",

@@ -84,12 +84,12 @@ def squared_norm(kernels: Tensor) -> Tensor:
     """The largest eigenvalue of the normal operator of the maps, (*,), from spectra of kernels.
 
     Example:
-        >>> squared_norm(torch.tensor([[[1.0, 2.0]], [[0.0, 1.0]]]))
+        >>> squared_norm(torch.tensor([[[1.0, 2.0]], [[0.0, 1.0j]]]))
         tensor(5.)
     """
     count, channels = kernels.shape[-3:-1]
     if min(channels, count) == 1:
-        return kernels.abs().square().sum((-3, -2)).amax(-1)
+        return torch.view_as_real(kernels).square().sum((-4, -3, -1)).amax(-1)
     gains = kernels.movedim(-1, -3)
     small = gains.mH @ gains if channels <= count else gains @ gains.mH
     return torch.linalg.eigvalsh(small).amax((-2, -1))

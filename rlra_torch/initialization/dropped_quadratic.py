@@ -40,7 +40,7 @@ def dropped_quadratic(
 
     Example:
         >>> y = torch.tensor([0.0, 0.0, 3.0, 4.0, 0.0, 0.0, 0.0, 0.0])[None, None]
-        >>> dropped_quadratic(torch.tensor([[[3.0, 4.0]]]), y).round(decimals=4)
+        >>> dropped_quadratic(torch.tensor([[[3.0, 4.0]]]), y, threshold=0.9).round(decimals=4)
         tensor([[[0.0000, 0.6000, 0.8000, 0.0000]]])
     """
     sizes = tuple(y.shape[-order:])
@@ -58,9 +58,7 @@ def dropped_quadratic(
     return normalized(restored(pulled, sizes, tuple(a.shape[-order:])), order + 1)
 
 
-def windows_of(
-    y: Tensor, size: tuple[int, ...], count: int, seed: int | torch.Generator
-) -> Tensor:
+def windows_of(y: Tensor, size: tuple[int, ...], count: int, seed: int | torch.Generator) -> Tensor:
     """Pieces of the data at random places, each as likely as the energy that it holds.
 
     Args:

@@ -10,6 +10,7 @@ from rlra_torch.metrics.consensus import (
 from rlra_torch.metrics.errors import abundance_rmse, nmse, relative_error, rmse
 from rlra_torch.metrics.factors import factor_match, match
 from rlra_torch.metrics.spectral import mrsa, spectral_angle
+from rlra_torch.metrics.spikes import shift_correlation, spike_score
 from rlra_torch.metrics.supports import support_score
 
 __all__ = [
@@ -25,6 +26,8 @@ __all__ = [
     "nmse",
     "relative_error",
     "rmse",
+    "shift_correlation",
     "spectral_angle",
+    "spike_score",
     "support_score",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..functional.shifts import correlated
 from ..functional.spheres import normalized
 
 
@@ -27,20 +28,12 @@ def shift_correlation(found: Tensor, true: Tensor, order: int = 1) -> tuple[Tens
 
     Example:
         >>> found, true = torch.tensor([0.0, 0.0, 1.0, 1.0]), torch.tensor([2.0, 2.0])
-        >>> tuple(x.round(decimals=4) for x in shift_correlation(found, true))
+        >>> correlation, shift = shift_correlation(found, true)
+        >>> correlation.round(decimals=4), shift
         (tensor(1.), tensor([2]))
     """
-    dims = tuple(range(-order, 0))
-    sizes = [p + q - 1 for p, q in zip(found.shape[-order:], true.shape[-order:], strict=True)]
-    a, b = (torch.fft.rfftn(normalized(x, order), s=sizes, dim=dims) for x in (found, true))
-    correlations = torch.fft.irfftn(a * b.conj(), s=sizes, dim=dims).flatten(-order).abs()
-    best, place = correlations.max(-1)
-    shifts, p = [], found.shape[-order:]
-    for n in reversed(range(order)):
-        shift = place % sizes[n]
-        shifts.append(torch.where(shift < p[n], shift, shift - sizes[n]))
-        place = place // sizes[n]
-    return best.clamp_max(1), torch.stack(shifts[::-1], -1)
+    value, shift = correlated(normalized(found, order), normalized(true, order), order)
+    return value.abs().clamp_max(1), shift
 
 
 def spike_score(found: Tensor, true: Tensor, tolerance: int = 0) -> Tensor:

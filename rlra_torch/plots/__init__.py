@@ -3,6 +3,7 @@
 from rlra_torch.plots.components import Mode, components
 from rlra_torch.plots.consistency import core_consistencies
 from rlra_torch.plots.curves import Record, convergence
+from rlra_torch.plots.deconvolution import deconvolution, transition
 from rlra_torch.plots.evolving import evolving
 from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.paths import penalty_path
@@ -19,10 +20,12 @@ __all__ = [
     "components",
     "convergence",
     "core_consistencies",
+    "deconvolution",
     "evolving",
     "penalty_path",
     "race",
     "rank_curves",
     "save",
     "spectra",
+    "transition",
 ]

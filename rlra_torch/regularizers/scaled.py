@@ -35,4 +35,4 @@ class Scaled(Regularizer):
         return self.reg.prox(x, self._over(x) * torch.as_tensor(step, device=x.device))
 
     def _over(self, x: Tensor) -> Tensor:
-        return self.scale.reshape(*self.scale.shape, *(1,) * (x.ndim - self.scale.ndim))
+        return self.scale.reshape((*self.scale.shape, *(1,) * (x.ndim - self.scale.ndim)))

@@ -62,7 +62,7 @@ class Circle(NamedTuple):
         second = (self.dd - self.zz) * c2 - 2 * self.zd * s2 - self.z * c - self.d * s
         return first, second
 
-    def minimum(self, points: int = 32, steps: int = 4) -> Tensor:
+    def minimum(self, points: int = 64, steps: int = 4) -> Tensor:
         """The angle of the least value ahead, in [0, pi]: the best of a grid, then Newton's method.
 
         Example:

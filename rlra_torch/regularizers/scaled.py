@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from .base import Regularizer
@@ -16,6 +15,7 @@ class Scaled(Regularizer):
         scale: (*,), positive, one for each problem.
 
     Example:
+        >>> import torch
         >>> from rlra_torch.regularizers import L1
         >>> reg = Scaled(L1(1.0), torch.tensor([1.0, 2.0]))
         >>> reg.prox(torch.full((2, 1, 1), 3.0), 1.0).flatten()
@@ -32,7 +32,7 @@ class Scaled(Regularizer):
         return self._over(value) * value
 
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
-        return self.reg.prox(x, self._over(x) * torch.as_tensor(step, device=x.device))
+        return self.reg.prox(x, self._over(x) * step)
 
     def _over(self, x: Tensor) -> Tensor:
         return self.scale.reshape((*self.scale.shape, *(1,) * (x.ndim - self.scale.ndim)))

@@ -2,7 +2,7 @@
 
     python scripts/figures.py --list
     python scripts/figures.py swamp path --out figures
-    python scripts/figures.py                      all of them; `transition` takes an hour, the others four minutes
+    python scripts/figures.py                      all of them: `transition` may take an hour
 
 Each is written as a PNG file named after it, and the numbers that it shows are printed.
 """

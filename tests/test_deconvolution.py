@@ -1,5 +1,6 @@
 """Short-and-sparse deconvolution: its steps, its starts, its path of penalties, its face."""
 
+import json
 import math
 from functools import partial
 
@@ -11,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from zoo import ModelCase, RegularizerCase, normal, uniform
 
 from rlra_torch import deconvolve
+from rlra_torch.cli import main
 from rlra_torch.estimators.deconvolution import _best
 from rlra_torch.functional.circulant import restored, to_maps, transformed
 from rlra_torch.functional.noise import noise_level
@@ -529,6 +531,36 @@ def test_results_are_shown_and_kept(tmp_path):
 def test_bad_input_gets_one_sentence(call, error, needed):
     with pytest.raises(error, match=needed):
         call(np.ones(100))
+
+
+# --- The command -------------------------------------------------------------------------------
+
+
+def test_traces_in_a_file(tmp_path, capsys):
+    y, kernels, _ = traces([0, 1], 10, 300, 0.05)
+    np.savetxt(tmp_path / "traces.csv", y.numpy(), delimiter=",")
+    data, out = str(tmp_path / "traces.csv"), str(tmp_path / "out")
+    asked = ["deconvolve", "--data", data, "--kernel-size", "10", "--out", out, "--lam", "0.02"]
+    assert main([*asked, "--no-bias", "--dtype", "float64"]) == 0
+    said = capsys.readouterr().out
+    assert "2x10x1" in said and max(map(len, said.splitlines()[:9])) <= 80
+    with np.load(tmp_path / "out" / "deconvolution.npz") as stored:
+        found = torch.from_numpy(stored["kernels"][..., 0])
+    assert (shift_correlation(found, kernels)[0] > 0.99).all()
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["shape"] == [2, 300] and report["converged"] == [True, True]
+    assert (tmp_path / "out" / "deconvolution.png").stat().st_size > 10000
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "needed"),
+    [("a.txt", "5", ".npy, .csv or .tsv"), ("a.npy", "5", "no file"), ("a.npy", "0", "at least 1")],
+)
+def test_the_command_complains_in_one_sentence(name, size, needed, tmp_path, capsys):
+    asked = ["deconvolve", "--data", str(tmp_path / name), "--kernel-size", size]
+    assert main([*asked, "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert needed in said and said.count("\n") == 1
 
 
 # --- At full size ------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ def great_circle(x: Tensor, before: Tensor, momentum: Tensor | float, own: int) 
 class Circle(NamedTuple):
     """A quadratic on a great circle ``x(t) = cos(t) z + sin(t) d``, five numbers (*, 1, ..., 1).
 
-        f(t) = (zz cos^2 + 2 zd cos sin + dd sin^2) / 2 + z cos + d sin
+    f(t) = (zz cos^2 + 2 zd cos sin + dd sin^2) / 2 + z cos + d sin
     """
 
     zz: Tensor

@@ -62,6 +62,7 @@ from rlra_torch.regularizers import (
     Box,
     ElasticNet,
     Free,
+    Gauge,
     Group,
     KSparse,
     LowerBound,
@@ -197,6 +198,9 @@ REGULARIZERS = {
     ),
     "group of columns": RegularizerCase(lambda: Group(0.3)),
     "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+    "gauge of nonnegative columns": RegularizerCase(
+        lambda: Gauge(0.2, nonnegative=True), _positive
+    ),
     "increasing": RegularizerCase(Monotone, lambda x: x.cummax(-2).values),
     "decreasing nonnegative rows": RegularizerCase(
         lambda: Monotone(True, True, dim=-1), lambda x: x.clamp_min(0).cummin(-1).values
@@ -215,7 +219,8 @@ REGULARIZERS = {
     "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
-SPLITS = (*ELASTIC, "lower bound", "box", "group of columns", "group of nonnegative rows")
+MAJORIZED = ("group of columns", "group of nonnegative rows", "gauge of nonnegative columns")
+SPLITS = (*ELASTIC, "lower bound", "box", *MAJORIZED)
 ROWWISE = tuple(name for name, case in REGULARIZERS.items() if -1 in case.make().couples)
 
 

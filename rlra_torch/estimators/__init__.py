@@ -6,6 +6,7 @@ from .coupling import CoupledFactorization, coupled
 from .deconvolution import deconvolve
 from .deconvolved import Deconvolution
 from .factorize import cp, factorize, nmf
+from .growth import Grown, grow
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
@@ -17,6 +18,7 @@ __all__ = [
     "CoupledFactorization",
     "Deconvolution",
     "Factorization",
+    "Grown",
     "Parafac2Fit",
     "Regression",
     "complete_dictionary_learning",
@@ -27,6 +29,7 @@ __all__ = [
     "decompress",
     "deconvolve",
     "factorize",
+    "grow",
     "iteration_named",
     "loss_named",
     "nmf",

@@ -174,7 +174,7 @@ class _Task:
 
     def polished(self, factors: Factors, weight: Tensor) -> Solution:
         """At the kernels' own size, each in the window that holds most of it."""
-        kernels, maps = windowed(*factors, self.size, self.model.signals)
+        kernels, maps = windowed(factors[0], factors[1], self.size, self.model.signals)
         problem = self.problem(self.centred, weight)
         return self.solved(InertialDescent(), problem, (kernels, maps))
 
@@ -229,7 +229,7 @@ class _Task:
     def result(self, solutions: list[Solution], weight: Tensor, back: Back) -> Deconvolution:
         """Kernels in the order of the energy of their maps, the largest entry of each positive."""
         last = solutions[-1]
-        kernels, maps = _ordered(*last.factors, self.order, not self.nonnegative)
+        kernels, maps = _ordered(last.factors, self.order, not self.nonnegative)
         own = tuple(range(-self.order, 0))
         problem = self.problem(self.centred, weight)
         free = Convolutive(self.order, signals=self.model.signals)
@@ -242,7 +242,7 @@ class _Task:
             noise=plain(noise_level(self.y, self.order)),
             history=_joined(solutions),
             converged=plain(last.converged),
-            n_iter=plain(sum(s.n_iter for s in solutions)),
+            n_iter=plain(torch.stack([s.n_iter for s in solutions]).sum(0)),
             relative_error=plain(problem.relative_error((kernels, maps))),
             nonnegative=self.nonnegative,
             shared=self.model.signals,
@@ -262,7 +262,8 @@ def _joined(solutions: list[Solution]) -> tuple[Check, ...]:
     return tuple(found)
 
 
-def _ordered(kernels: Tensor, maps: Tensor, order: int, signed: bool) -> tuple[Tensor, Tensor]:
+def _ordered(factors: Factors, order: int, signed: bool) -> Factors:
+    kernels, maps = factors
     lead = kernels.ndim - order - 1
     rank = maps.square().flatten(lead, -2).sum(-2).argsort(dim=-1, descending=True, stable=True)
 

@@ -166,7 +166,9 @@ class Deconvolution:
         if path.suffix != ".npz":
             raise ValueError(f"deconvolutions are stored as .npz, got {path.name!r}")
         names = ("kernels", "maps", "bias", "lam", "noise", "converged", "n_iter", "kkt")
-        values = {name: np.asarray(torch.as_tensor(getattr(self, name)).cpu()) for name in names}
+        values: dict[str, Any] = {
+            name: np.asarray(torch.as_tensor(getattr(self, name)).cpu()) for name in names
+        }
         with replaced_file(path) as file:
             np.savez(file, **values)
 

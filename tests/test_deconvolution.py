@@ -368,6 +368,19 @@ def test_homotopy_recovers_what_is_there():
     assert (shift_correlation(found.factors[0][..., 0], kernels)[0] > 0.9999).all()
 
 
+def test_inertia_pays_for_smooth_kernels():
+    t = torch.linspace(-2, 2, 30, dtype=torch.float64)
+    a = (-(t**2)).exp()
+    _, _, spikes = traces(range(4))
+    y = Convolutive()(((a / a.norm())[None, :, None].expand(4, -1, -1), spikes[..., None]))
+    problem, start = started(y, 30, 0.1)
+    ends = []
+    for momentum in (0.0, 1.0):
+        found = solve(InertialDescent(momentum), problem, start, max_iter=150, tol=0.0)
+        ends.append(found.objective)
+    assert (ends[1] < ends[0]).all()
+
+
 def test_homotopy_begins_where_the_maps_are_zero(generator):
     problem, (kernels, maps) = problem_of("a trace", generator, batch=(2,), nonnegative=True)
     step = Homotopy(InertialDescent(), ratio=0.999999)

@@ -47,6 +47,7 @@ from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackL
 from rlra_torch.models import (
     CP,
     NMF,
+    Coded,
     Convolutive,
     Factors,
     Model,
@@ -64,6 +65,7 @@ from rlra_torch.regularizers import (
     Free,
     Gauge,
     Group,
+    InducedL1,
     KSparse,
     LowerBound,
     Monotone,
@@ -198,6 +200,8 @@ REGULARIZERS = {
     ),
     "group of columns": RegularizerCase(lambda: Group(0.3)),
     "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+    "induced l1": RegularizerCase(lambda: InducedL1(0.3)),
+    "induced l1 of nonnegative columns": RegularizerCase(lambda: InducedL1(0.3, True), _positive),
     "gauge of nonnegative columns": RegularizerCase(
         lambda: Gauge(0.2, nonnegative=True), _positive
     ),
@@ -256,6 +260,7 @@ MODELS = {
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
     "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
+    "coded": ModelCase(Coded, ((5, 3), (3, 2), (4, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "convolutive": ModelCase(Convolutive, ((3, 2), (6, 2))),
     "convolutive nmf": ModelCase(

@@ -12,6 +12,7 @@ from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
+from .sparse_components import SparseComponents, sparse_component_analysis
 from .tucker import tucker
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Grown",
     "Parafac2Fit",
     "Regression",
+    "SparseComponents",
     "complete_dictionary_learning",
     "coupled",
     "Compressed",
@@ -37,5 +39,6 @@ __all__ = [
     "nnls",
     "parafac2",
     "proco_als",
+    "sparse_component_analysis",
     "tucker",
 ]

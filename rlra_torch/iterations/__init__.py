@@ -6,6 +6,7 @@ from .admm import ADMM
 from .alternating import Alternating, Counted
 from .balanced import Balanced
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
+from .best_subset import BestSubset
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
@@ -44,6 +45,7 @@ __all__ = [
     "ActiveSet",
     "Alternating",
     "Balanced",
+    "BestSubset",
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",

@@ -14,6 +14,7 @@ from .couplings import (
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
 from .gauges import Gauge, Polar
+from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
 from .scaled import Scaled
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
@@ -31,6 +32,7 @@ __all__ = [
     "Free",
     "Gauge",
     "Group",
+    "InducedL1",
     "Joint",
     "KSparse",
     "LowerBound",

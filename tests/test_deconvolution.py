@@ -13,7 +13,7 @@ from zoo import ModelCase, RegularizerCase, normal, uniform
 
 from rlra_torch import deconvolve
 from rlra_torch.cli import main
-from rlra_torch.estimators.deconvolution import _best
+from rlra_torch.estimators.solutions import best_of
 from rlra_torch.functional.circulant import restored, to_maps, transformed
 from rlra_torch.functional.noise import noise_level
 from rlra_torch.functional.proximal import soft_threshold
@@ -468,7 +468,7 @@ def test_traces_in_one_call():
     assert np.corrcoef(other.maps.ravel(), fit.maps.ravel())[0, 1] > 0.9
 
 
-def test_several_starts_keep_the_best():
+def test_several_starts_keep_thebest_of():
     y, kernels, _ = traces([0, 1], 10, 300, 0.05)
     fit = deconvolve(y, 10, lam=0.02, bias=False, starts=3, max_iter=300)
     assert fit.kernels.shape == (2, 10, 1) and isinstance(fit.kernels, torch.Tensor)
@@ -476,7 +476,7 @@ def test_several_starts_keep_the_best():
     value = torch.tensor([[3.0, 1.0], [2.0, 5.0]])
     history = History().followed(Record(0, 0.0, value, value))
     factors = (value[..., None], 10 * value[..., None])
-    best = _best(Solution(factors, value > 2.5, value.long(), history))
+    best = best_of(Solution(factors, value > 2.5, value.long(), history))
     assert best.factors[1].flatten().tolist() == [20.0, 10.0]
     assert best.n_iter.tolist() == best.objective.tolist() == [2, 1]
     assert not best.converged.any()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,10 +19,11 @@ from ..losses import Frobenius
 from ..models import Convolutive, Factors
 from ..problem import Problem
 from ..regularizers import L1, NonNegative, Sphere
-from ..solvers import History, Solution, solve, solve_reweighted
+from ..solvers import Solution, solve, solve_reweighted
 from .deconvolved import Deconvolution
 from .inputs import Array, Back, check_seed, to_tensor
-from .results import Check, checks, plain
+from .results import plain
+from .solutions import best_of, joined, lower_of
 
 RESCUES = 3
 
@@ -151,7 +152,7 @@ class _Task:
         problem = self.problem(several, weight)
         found = self.solved(Homotopy(InertialDescent(), precision=0.5), problem, (kernels, maps))
         if starts > 1:
-            found = _best(found)
+            found = best_of(found)
         return [found], weight
 
     def rescued(self, found: list[Solution], weight: Tensor) -> list[Solution]:
@@ -169,7 +170,7 @@ class _Task:
             start = kernels, torch.zeros_like(maps)
             step = Homotopy(InertialDescent(), precision=0.5)
             after = self.solved(step, self.problem(y, weight), start)
-            found = [*found, _lower(found[-1], after)]
+            found = [*found, lower_of(found[-1], after)]
         return found
 
     def polished(self, factors: Factors, weight: Tensor) -> Solution:
@@ -240,7 +241,7 @@ class _Task:
             back(mean if self.model.centred else torch.zeros_like(mean)),
             lam=plain(weight),
             noise=plain(noise_level(self.y, self.order)),
-            history=_joined(solutions),
+            history=joined(solutions),
             converged=plain(last.converged),
             n_iter=plain(torch.stack([s.n_iter for s in solutions]).sum(0)),
             relative_error=plain(problem.relative_error((kernels, maps))),
@@ -248,18 +249,6 @@ class _Task:
             shared=self.model.signals,
             bias_free=self.model.centred,
         )
-
-
-def _joined(solutions: list[Solution]) -> tuple[Check, ...]:
-    """The histories of several solves as one."""
-    found: list[Check] = []
-    for solution in solutions:
-        count, seconds = (found[-1].iteration, found[-1].seconds) if found else (0, 0.0)
-        found += [
-            check._replace(iteration=count + check.iteration, seconds=seconds + check.seconds)
-            for check in checks(solution.history)
-        ]
-    return tuple(found)
 
 
 def _ordered(factors: Factors, order: int, signed: bool) -> Factors:
@@ -281,35 +270,6 @@ def _ordered(factors: Factors, order: int, signed: bool) -> Factors:
         sign.reshape(*sign.shape[:-1], *(1,) * (x.ndim - sign.ndim), -1) for x in (kernels, maps)
     )
     return tuple(x * s for x, s in zip((kernels, maps), wide, strict=True))  # pyright: ignore
-
-
-def _best(found: Solution) -> Solution:
-    """Of several starts, the first dimension, the one of the lowest objective."""
-    best = found.objective.argmin(0)
-
-    def kept(x: Tensor) -> Tensor:
-        index = best.to(x.device).reshape(1, *best.shape, *(1,) * (x.ndim - 1 - best.ndim))
-        return x.gather(0, index.expand(1, *x.shape[1:]))[0]
-
-    history = History()
-    for record in found.history:
-        new = record._replace(objective=kept(record.objective), kkt=kept(record.kkt))
-        history = history.followed(new)
-    factors = tuple(kept(x) for x in found.factors)
-    return Solution(factors, kept(found.converged), kept(found.n_iter), history)
-
-
-def _lower(before: Solution, after: Solution) -> Solution:
-    """What came after, where its objective is lower; else what was before."""
-    better = (after.objective < before.objective).to(after.converged.device)
-
-    def chosen(new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(
-            better.reshape(*better.shape, *(1,) * (new.ndim - better.ndim)), new, old
-        )
-
-    factors = tuple(chosen(*pair) for pair in zip(after.factors, before.factors, strict=True))
-    return replace(after, factors=factors, converged=chosen(after.converged, before.converged))
 
 
 def _size(kernel_size: int | Sequence[int]) -> tuple[int, ...]:

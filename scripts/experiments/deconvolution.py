@@ -1,7 +1,11 @@
-"""Short-and-sparse deconvolution: recovery rates, the phase transition, calcium traces, speed."""
+"""Short-and-sparse deconvolution: recovery rates, the phase transition, calcium traces, speed.
+
+python scripts/experiments/deconvolution.py rates
+"""
 
 from __future__ import annotations
 
+import argparse
 import time
 from typing import NamedTuple
 
@@ -203,3 +207,14 @@ def speed(batch: int = 256, alone: int = 4, steps: int = 40) -> None:
             recovered(few, weights[: len(part)], Homotopy(InertialDescent()), steps, tol=0.0)
         took = (time.perf_counter() - begin) / several / len(part) / steps
         print(f"{name:16} {1e3 * took:8.3f} ms per trace and iteration")
+
+
+def main() -> None:
+    experiments = {f.__name__: f for f in (rates, transition, calcium, speed)}
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("name", choices=experiments)
+    experiments[parser.parse_args().name]()
+
+
+if __name__ == "__main__":
+    main()

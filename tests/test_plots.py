@@ -283,6 +283,9 @@ class TestRecovery:
         assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
         assert_readable(figure)
         assert_readable(plots.recovery(panels[:1], "One panel"))
+        four = plots.recovery([p._replace(title=str(i)) for i, p in enumerate(2 * panels)], "Four")
+        assert [axes.get_title() for axes in four.axes] == ["0", "1", "2", "3"]
+        assert_readable(four)
 
     def test_refuses_nothing_and_curves_of_other_lengths(self):
         with pytest.raises(ValueError, match="nothing to draw"):

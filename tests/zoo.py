@@ -42,6 +42,7 @@ from rlra_torch.iterations import (
     Repeat,
     Safeguarded,
     ScalarNewton,
+    SparseNNLS,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from rlra_torch.models import (
@@ -75,7 +76,9 @@ from rlra_torch.regularizers import (
     Ridge,
     Simplex,
     Smooth,
+    SparseSimplex,
     Sum,
+    SumAtMost,
     TotalVariation,
     Unimodal,
     UnitNorm,
@@ -189,6 +192,10 @@ REGULARIZERS = {
     "simplex of columns": RegularizerCase(
         lambda: Simplex(2.0, dim=-2), lambda x: 2 * _onto_simplex(x, -2)
     ),
+    "sparse simplex of rows": RegularizerCase(
+        lambda: SparseSimplex(2),
+        lambda x: _onto_simplex(_onto_sparse(x - x.amin(-1, True), 2, -1), -1),
+    ),
     "unit columns": RegularizerCase(UnitNorm, lambda x: _onto_sphere(x, -2)),
     "unit nonnegative columns": RegularizerCase(
         lambda: UnitNorm(nonnegative=True), lambda x: _onto_sphere(x.abs(), -2)
@@ -220,6 +227,9 @@ REGULARIZERS = {
     "smooth": RegularizerCase(lambda: Smooth(0.4)),
     "smooth rows, zero ends": RegularizerCase(lambda: Smooth(0.4, True, dim=-1)),
     ORTHONORMAL: RegularizerCase(Orthonormal, _onto_orthonormal),
+    "sum at most one": RegularizerCase(
+        SumAtMost, lambda x: _positive(x) / _positive(x).sum(-1, keepdim=True).clamp_min(1)
+    ),
     "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
@@ -313,6 +323,13 @@ BLOCK_ITERATIONS = {
     "fista": IterationCase(FISTA, regs=EVERY_REG),
     "active set": IterationCase(
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
+    ),
+    "sparse nnls": IterationCase(
+        SparseNNLS,
+        regs=("nonnegative", "sparse nonnegative rows", "sparse simplex of rows"),
+        descends=LEAST_SQUARES,
+        unconvex=True,
+        gram=True,
     ),
     "admm": IterationCase(ADMM, EVERY_LOSS, tuple(sorted(set(EVERY_REG) - {ORTHONORMAL}))),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),

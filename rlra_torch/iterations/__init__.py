@@ -23,6 +23,7 @@ from .inertial import Inertial
 from .inertial_descent import InertialDescent
 from .joint import JointMM
 from .lista import LISTA
+from .majorized import Majorized
 from .marginals import Marginals
 from .mu import MU
 from .nesterov import Nesterov
@@ -31,6 +32,7 @@ from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
 from .safeguarded import Safeguarded
 from .som import MSOM, SOM
+from .sparse_nnls import SparseNNLS
 
 __all__ = [
     "ADMM",
@@ -61,6 +63,7 @@ __all__ = [
     "InertialDescent",
     "Iteration",
     "JointMM",
+    "Majorized",
     "Marginals",
     "Nesterov",
     "ProALS",
@@ -72,6 +75,7 @@ __all__ = [
     "Repeat",
     "Safeguarded",
     "ScalarNewton",
+    "SparseNNLS",
     "State",
     "iterates",
     "require_iteration",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from rlra_torch.plots.style import (
+    LABEL,
     TITLE,
     legend_below,
     line_style,
@@ -29,12 +30,14 @@ class Panel(NamedTuple):
         x: its values, increasing.
         curves: the recovery of each method at those, in percent.
         log: whether the horizontal axis is logarithmic.
+        title: of the panel.
     """
 
     xlabel: str
     x: Sequence[float]
     curves: Mapping[str, Sequence[float]]
     log: bool = False
+    title: str | None = None
 
 
 def recovery(
@@ -43,7 +46,7 @@ def recovery(
     """Recovery in percent against noise or conditioning, one marker for each method.
 
     Args:
-        panels: Side by side; a method has the same line in all of them.
+        panels: Two or three in a row; a method has the same line in all of them.
         title: Title of the figure.
         ylabel: What is recovered.
 
@@ -57,8 +60,11 @@ def recovery(
     """
     if not panels or not any(panel.curves for panel in panels):
         raise ValueError("there is nothing to draw: no method has a curve")
-    figure = new_figure(5.5 * max(len(panels), 1.4), 5)
-    several = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    across = len(panels) if len(panels) < 4 else 2
+    down = -(-len(panels) // across)
+    figure = new_figure(5.5 * max(across, 1.4), 1 + 4 * down)
+    grid = figure.subplots(down, across, sharey=True, squeeze=False)
+    several = list(grid.flat[: len(panels)])
     methods = list(dict.fromkeys(name for panel in panels for name in panel.curves))
     for axes, panel in zip(several, panels, strict=True):
         for name, values in panel.curves.items():
@@ -70,10 +76,14 @@ def recovery(
             marker = MARKERS[index % len(MARKERS)]
             y = np.asarray(values, dtype=float)
             axes.plot(panel.x, y, label=name, marker=marker, markersize=7, **line_style(index))
-        style_axes(axes, panel.xlabel, ylabel if axes is several[0] else "")
+        style_axes(axes, panel.xlabel, ylabel if axes in grid[:, 0] else "")
+        if panel.title is not None:
+            axes.set_title(panel.title, fontsize=LABEL)
         axes.set_ylim(-2, 102)
         if panel.log:
             axes.set_xscale("log")
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
     if title is not None:
         figure.suptitle(title, fontsize=TITLE)
     legend_below(figure, *several)

@@ -18,10 +18,12 @@ from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
 from .scaled import Scaled
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
+from .sparse_simplex import SparseSimplex
 from .spheres import Sphere
 from .sums import Sum
 from .support import Support
-from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
+from .vectorwise import Group, KSparse, Orthonormal, Simplex, SumAtMost, UnitNorm
+from .volume import LogDet
 
 __all__ = [
     "L1",
@@ -35,6 +37,7 @@ __all__ = [
     "InducedL1",
     "Joint",
     "KSparse",
+    "LogDet",
     "LowerBound",
     "MappedColumns",
     "MappedRows",
@@ -54,9 +57,11 @@ __all__ = [
     "Scaled",
     "Simplex",
     "Smooth",
+    "SparseSimplex",
     "Sphere",
     "Split",
     "Sum",
+    "SumAtMost",
     "Support",
     "TemporalSmoothness",
     "TotalVariation",

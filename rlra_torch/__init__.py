@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .estimators import (
         CoupledFactorization,
+        Deconvolution,
         Factorization,
         Parafac2Fit,
         Regression,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         coupled,
         cp,
         decompress,
+        deconvolve,
         factorize,
         nmf,
         nnkl,
@@ -40,6 +42,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "estimators": (
         "CoupledFactorization",
+        "Deconvolution",
         "Factorization",
         "Parafac2Fit",
         "Regression",
@@ -47,6 +50,7 @@ _HOMES = {
         "cp",
         "compress",
         "decompress",
+        "deconvolve",
         "factorize",
         "nmf",
         "nnkl",
@@ -63,6 +67,7 @@ _HOMES = {
 
 __all__ = [
     "CoupledFactorization",
+    "Deconvolution",
     "Factorization",
     "Parafac2Fit",
     "Problem",
@@ -74,6 +79,7 @@ __all__ = [
     "compress",
     "cp",
     "decompress",
+    "deconvolve",
     "factorize",
     "nmf",
     "nnkl",

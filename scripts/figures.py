@@ -2,7 +2,7 @@
 
     python scripts/figures.py --list
     python scripts/figures.py swamp path --out figures
-    python scripts/figures.py                      all of them, in about five minutes
+    python scripts/figures.py                      all of them; most of the time is `transition`
 
 Each is written as a PNG file named after it, and the numbers that it shows are printed.
 """
@@ -13,14 +13,25 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
-from experiments import balancing, convex, dictionaries, exactly_sparse, kinetic, mixed, separable
+from experiments import (
+    balancing,
+    convex,
+    deconvolution,
+    dictionaries,
+    exactly_sparse,
+    kinetic,
+    mixed,
+    separable,
+)
 from matplotlib.figure import Figure
 
-from rlra_torch import plots
+from rlra_torch import deconvolve, plots
 from rlra_torch.datasets import mixture
 from rlra_torch.diagnostics import feasible_set
 from rlra_torch.iterations import HALS, Alternating, Balanced
+from rlra_torch.metrics import shift_correlation
 from rlra_torch.plots import Mode
 
 
@@ -87,6 +98,27 @@ def consistency() -> Figure:
     for rank, several in values.items():
         print(f"rank {rank}: {', '.join(f'{value:.1f}' for value in several)}")
     return plots.core_consistencies(values, title="Simulated fluorescence of three substances")
+
+
+def transition() -> Figure:
+    """Short-and-sparse deconvolution: how often random kernels are recovered."""
+    shares = deconvolution.transition()
+    title = "Random kernels recovered in traces of 100 times their length"
+    return plots.transition(
+        shares.numpy(),
+        np.array(deconvolution.SIZES),
+        np.array(deconvolution.EXPONENTS),
+        title,
+    )
+
+
+def calcium() -> Figure:
+    """A calcium trace: the response to a spike and the spikes, neither of them known."""
+    traces = deconvolution.simulated(range(1), "calcium", 100**-0.8, 100, 2000, noise=0.05)
+    fit = deconvolve(traces.y[0], 100, nonnegative=True, reweights=5, starts=3)
+    corr, _ = shift_correlation(fit.kernels[:, 0], traces.kernels[0])
+    print(f"the kernel correlates {float(corr):.4f} with the true one")
+    return fit.plot(traces.y[0])
 
 
 def coding() -> Figure:
@@ -164,6 +196,8 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         middle_points,
         borgen,
         splines,
+        transition,
+        calcium,
     )
 }
 

@@ -1,4 +1,4 @@
-"""The command line: ``rlra factorize``, ``unmix``, ``rank``, ``train``, ``test``, ``predict``.
+"""The command line: ``rlra factorize``, ``unmix``, ``deconvolve``, ``rank``, ``train`` and others.
 
 A subcommand is two functions, one that adds its parser and one that runs it, and an entry in
 ``COMMANDS``. What is heavy to import is imported by the function that runs.
@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
 
+from .deconvolve import add_deconvolve
 from .factorize import add_factorize
 from .networks import add_predict, add_test, add_train
 from .rank import add_rank
@@ -114,4 +115,4 @@ def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401
     _fail(f"warning: {message}")
 
 
-COMMANDS = (add_factorize, add_unmix, add_rank, add_train, add_test, add_predict)
+COMMANDS = (add_factorize, add_unmix, add_deconvolve, add_rank, add_train, add_test, add_predict)

@@ -3,6 +3,8 @@
 from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
+from .deconvolution import deconvolve
+from .deconvolved import Deconvolution
 from .factorize import cp, factorize, nmf
 from .growth import Grown, grow
 from .minvol import minvol
@@ -17,6 +19,7 @@ from .tucker import tucker
 
 __all__ = [
     "CoupledFactorization",
+    "Deconvolution",
     "Factorization",
     "Grown",
     "Parafac2Fit",
@@ -30,6 +33,7 @@ __all__ = [
     "compress",
     "cp",
     "decompress",
+    "deconvolve",
     "factorize",
     "grow",
     "iteration_named",

@@ -1,5 +1,6 @@
 """Starting factors: pure functions of the data and the rank, on the data's device and dtype."""
 
+from rlra_torch.initialization.dropped_quadratic import dropped_quadratic, windows_of
 from rlra_torch.initialization.jennrich import jennrich
 from rlra_torch.initialization.nndsvd import nndsvd
 from rlra_torch.initialization.random import random_factors
@@ -7,6 +8,7 @@ from rlra_torch.initialization.spa import spa, spa_indices
 from rlra_torch.initialization.svd_modes import hosvd_factors, hosvd_nonnegative
 
 __all__ = [
+    "dropped_quadratic",
     "hosvd_factors",
     "hosvd_nonnegative",
     "jennrich",
@@ -14,4 +16,5 @@ __all__ = [
     "random_factors",
     "spa",
     "spa_indices",
+    "windows_of",
 ]

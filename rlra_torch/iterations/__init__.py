@@ -16,9 +16,11 @@ from .extrapolated import Extrapolated
 from .gained import Gain, Gained
 from .gradient import FISTA, ProjectedGradient
 from .hals import HALS
+from .homotopy import Homotopy
 from .hooi import HOOI
 from .imputed import Imputed
 from .inertial import Inertial
+from .inertial_descent import InertialDescent
 from .joint import JointMM
 from .lista import LISTA
 from .majorized import Majorized
@@ -55,8 +57,10 @@ __all__ = [
     "Extrapolated",
     "Gain",
     "Gained",
+    "Homotopy",
     "Imputed",
     "Inertial",
+    "InertialDescent",
     "Iteration",
     "JointMM",
     "Majorized",

@@ -17,6 +17,7 @@ from rlra_torch.metrics.errors import (
 )
 from rlra_torch.metrics.factors import factor_match, match, match_abundances
 from rlra_torch.metrics.spectral import mrsa, spectral_angle
+from rlra_torch.metrics.spikes import shift_correlation, spike_score
 from rlra_torch.metrics.supports import support_score
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "nmse",
     "relative_error",
     "rmse",
+    "shift_correlation",
     "spectral_angle",
     "sre",
+    "spike_score",
     "support_score",
 ]

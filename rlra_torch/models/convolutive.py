@@ -38,6 +38,8 @@ class Convolutive(Model):
         channels: whether kernels and data have a dimension of channels.
         signals: whether maps and data have a dimension of signals.
         cyclic: whether what leaves at the end comes in at the beginning, else it is lost.
+        centred: whether predictions have their means taken out, as data with an unknown constant
+            in each signal and channel must have too.
 
     Raises:
         ValueError: an order below 1.
@@ -55,24 +57,30 @@ class Convolutive(Model):
     """
 
     def __init__(
-        self, order: int = 1, channels: bool = False, signals: bool = False, cyclic: bool = True
+        self,
+        order: int = 1,
+        channels: bool = False,
+        signals: bool = False,
+        cyclic: bool = True,
+        centred: bool = False,
     ) -> None:
         super().__init__()
         if order < 1:
             raise ValueError(f"a convolution runs over at least one dimension, got order={order}")
         self.order, self.channels, self.signals, self.cyclic = order, channels, signals, cyclic
+        self.centred = centred
         self.ndim = order + channels + signals
         self.factor_ndims = (order + 1 + channels, order + 1 + signals)
 
     def forward(self, factors: Factors) -> Tensor:
         kernels, maps, grid = self._full(factors)
-        found = convolved(kernels, maps, grid)
+        found = self._centre(convolved(kernels, maps, grid))
         found = found if self.channels else found.squeeze(-self.order - 1)
         return found if self.signals else found.squeeze(-self.ndim - 1)
 
     def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
         kernels, maps, grid = self._full(factors)
-        residual = self._of_data(residual)
+        residual = self._centre(self._of_data(residual))
         if n == 0:
             found = pulled_to_kernels(residual, maps, grid)
         else:
@@ -86,21 +94,24 @@ class Convolutive(Model):
         return True
 
     def has_gram(self, n: int) -> bool:
-        return n == 0
+        return n == 0 and not self.centred
 
     def gram(
         self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
     ) -> Tensor:
-        if n != 0:
+        if not self.has_gram(n):
             return super().gram(factors, n, weights, kept)
         _, maps, grid = self._full(factors)
         return gram_of_lags(maps, grid, None if weights is None else self._of_data(weights))
 
     def column_energy(self, factors: Factors, n: int) -> Tensor:
         # Each entry of the other factor stands once in each row of the map, so squares will do.
-        squares = tuple(x.square() for x in factors)
-        ones = torch.ones_like(self(factors))
-        return self.layout(n).pack(self.adjoint(squares, n, ones)).clamp_min(0)
+        kernels, maps, grid = self._full(tuple(x.square() for x in factors))
+        ones = torch.ones_like(convolved(kernels, maps, grid))
+        pull = (pulled_to_kernels, maps) if n == 0 else (pulled_to_maps, kernels)
+        found = pull[0](ones, pull[1], grid)
+        found = found if self._rows(n) else found.squeeze(-self.order - 2)
+        return self.layout(n).pack(found).clamp_min(0)
 
     def density(self, factors: Factors, n: int) -> float:
         if n == 0:
@@ -112,6 +123,7 @@ class Convolutive(Model):
             return None
         kernels, _, grid = self._full(factors)
         gains = spectrum(kernels, grid).movedim(-2, -3)  # (*, w, C, K)
+        gains = gains[..., int(self.centred) :, :, :]
         small = gains.mH @ gains if gains.shape[-1] <= gains.shape[-2] else gains @ gains.mH
         if small.shape[-1] == 1:
             return small.real.amax((-3, -2, -1))
@@ -148,6 +160,10 @@ class Convolutive(Model):
             x if self._rows(n) else x.unsqueeze(-self.order - 2) for n, x in enumerate(factors)
         )
         return kernels, maps, Grid(self._sizes(kernels), self._sizes(maps), self.cyclic)
+
+    def _centre(self, x: Tensor) -> Tensor:
+        """What is shaped like the data, without its means where these are free."""
+        return x - x.mean(tuple(range(-self.order, 0)), keepdim=True) if self.centred else x
 
     def _of_data(self, x: Tensor) -> Tensor:
         """What is shaped like the data, with signals and channels."""

@@ -4,6 +4,7 @@ from rlra_torch.plots.comparison import maps_against_truth
 from rlra_torch.plots.components import Mode, components
 from rlra_torch.plots.consistency import core_consistencies
 from rlra_torch.plots.curves import Record, convergence
+from rlra_torch.plots.deconvolution import deconvolution, transition
 from rlra_torch.plots.evolving import evolving
 from rlra_torch.plots.feasible import feasible_regions
 from rlra_torch.plots.maps import abundance_maps
@@ -25,6 +26,7 @@ __all__ = [
     "components",
     "convergence",
     "core_consistencies",
+    "deconvolution",
     "evolving",
     "feasible_regions",
     "maps_against_truth",
@@ -35,4 +37,5 @@ __all__ = [
     "recovery",
     "save",
     "spectra",
+    "transition",
 ]

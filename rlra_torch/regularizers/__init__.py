@@ -17,8 +17,10 @@ from .evolving import Parafac2Set, TemporalSmoothness
 from .gauges import Gauge, Polar
 from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
+from .scaled import Scaled
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sparse_simplex import SparseSimplex
+from .spheres import Sphere
 from .sums import Sum
 from .support import Support
 from .vectorwise import Group, KSparse, Orthonormal, Simplex, SumAtMost, UnitNorm
@@ -55,9 +57,11 @@ __all__ = [
     "Ridge",
     "RowsFrom",
     "Same",
+    "Scaled",
     "Simplex",
     "Smooth",
     "SparseSimplex",
+    "Sphere",
     "Split",
     "Sum",
     "SumAtMost",

@@ -4,6 +4,7 @@ from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
 from .history import History, Record
 from .online import OnlineNMF
 from .path import solve_path
+from .reweighting import solve_reweighted
 from .solve import Progress, Solution, solve
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "load_checkpoint",
     "solve",
     "solve_path",
+    "solve_reweighted",
 ]

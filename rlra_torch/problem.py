@@ -14,6 +14,7 @@ from .balancing import Freedom, best_scales, freedoms
 from .blocks import Block
 from .data import Data, Parts, given
 from .functional.batch import sum_each
+from .functional.tree import Kept
 from .losses import Frobenius, Loss
 from .models import Factors, Model
 from .regularizers import Coupling, Regularizer
@@ -77,6 +78,7 @@ class Problem:
     free: tuple[int, ...] | None = None
     couplings: tuple[Coupling, ...] = ()
     data: Data = field(init=False, repr=False)
+    kept: Kept | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_parts(self.y, self.model, self.loss, self.regs, self.weights)
@@ -137,6 +139,14 @@ class Problem:
         swept = self.data.sweep(self.model)
         return self if swept is self.data else self._with("data", swept)
 
+    def for_solve(self) -> Problem:
+        """The same problem for many sweeps and checks: what they have in common is computed once.
+
+        A check takes partial products of the sweep before and leaves some for the next one; the
+        size of the data is known from the first check on.
+        """
+        return self.sweep()._with("kept", Kept())
+
     def parts(self, factors: Factors) -> Parts:
         """The loss and its gradient in all free factors, from one pass over the data."""
         return self.data.parts(self.model, self.loss, factors, self.order)
@@ -178,7 +188,7 @@ class Problem:
             squares: the squared length of the step in each entry of a block, from its number, the
                 block, the gradient, the metric and the regularizer; None: `proximal_squares`.
         """
-        parts, curvature = self.parts(factors), self.data.curvature(self.model, self.loss)
+        parts, (curvature, size) = self.parts(factors), self._units()
         gain = curvature.new_zeros(self.batch_shape)
         for n, (positive, negative) in parts.splits.items():
             x, reg = self.pack(n, factors), self.regularizer(n, factors)
@@ -188,7 +198,6 @@ class Problem:
             else:
                 entries = squares(n, x, gradient, metric, reg)
             gain = gain + self._summed(entries)
-        size = self.data.size(self.model, self.loss)
         residual = (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
         return self._penalized(parts.value, factors), residual
 
@@ -342,6 +351,15 @@ class Problem:
         other = copy(self)
         object.__setattr__(other, name, value)
         return other
+
+    def _units(self) -> tuple[Tensor, Tensor]:
+        """The curvature and the size of the data."""
+
+        def made() -> tuple[Tensor, Tensor]:
+            own = self.model, self.loss
+            return self.data.curvature(*own), self.data.size(*own)
+
+        return made() if self.kept is None else self.kept("units", (self.data,), made)
 
     def _penalized(self, total: Tensor, factors: Factors) -> Tensor:
         for n in self.order:

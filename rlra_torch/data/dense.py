@@ -94,7 +94,8 @@ class Dense(Data):
         return kind(model, loss, y, self.weights, factors, n, positive)
 
     def sweep(self, model: Model) -> Dense:
-        if model.ndim < 3:
+        # A compiled step cannot see what is remembered outside of it.
+        if self.kept is not None and not torch.compiler.is_compiling():
             return self
         other = copy(self)
         object.__setattr__(other, "kept", Kept())
@@ -152,9 +153,12 @@ class Dense(Data):
     def _through_normal(
         self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]
     ) -> Parts:
-        kept, y = Kept(), self._wide
+        kept, y = Kept() if self.kept is None else self.kept, self._wide
         splits = {
-            n: (model.normal(factors, n), model.layout(n).pack(model.cross(factors, n, y, kept)))
+            n: (
+                model.normal(factors, n, kept),
+                model.layout(n).pack(model.cross(factors, n, y, kept)),
+            )
             for n in order
         }
         return Parts(self.total(model, loss, factors), splits)

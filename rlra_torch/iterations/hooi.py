@@ -43,7 +43,8 @@ class HOOI(Iteration):
         return State(_with_core(factors, problem, Kept()), ((),) * len(factors))
 
     def forward(self, state: State, problem: Problem) -> State:
-        factors, kept, y = state.factors, Kept(), _observed(problem)
+        factors, y = state.factors, _observed(problem)
+        kept = Kept() if problem.data.kept is None else problem.data.kept
         for n in range(len(factors) - 1):
             moved = torch.linalg.qr(problem.model.cross(factors, n, y, kept)).Q
             factors = _with_core((*factors[:n], moved, *factors[n + 1 :]), problem, kept)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..functional.einsum import Layout
 from ..functional.layouts import added_grams, common_layout, moved_block, moved_gram
+from ..functional.tree import Kept
 from .base import Factors, Gauge, Model
 
 
@@ -113,7 +114,7 @@ class Coupled(Model):
         rows = max(found.ndim for found in grams) > lead + self.layout(n).batch + 2
         return added_grams(grams, rows)
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         return self._summed(factors, n, "column_energy")
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:

@@ -54,6 +54,11 @@ class Multilinear(Model):
         self._forward = Contraction.of(self.equation.forward)
         self._adjoints = [Contraction.of(self.equation.adjoint(n)) for n in factors]
         self._grams = [Contraction.of(self.equation.gram(n)) for n in factors]
+        self._weighted_grams = [
+            Contraction.of(self.equation.gram(n, weighted=True)) for n in factors
+        ]
+        self._diagonals = [Contraction.of(self.equation.gram(n, diagonal=True)) for n in factors]
+        self._sums = [Contraction.of(self.equation.sums(n)) for n in factors]
         self._trees = [Tree(self.equation, cut) for cut in Tree.cuts(self.equation)]
 
     def forward(self, factors: Factors) -> Tensor:
@@ -80,7 +85,8 @@ class Multilinear(Model):
     def cross(self, factors: Factors, n: int, y: Tensor, kept: Kept, name: str = "data") -> Tensor:
         tree = self._tree(y)
         if tree is None:
-            found = self._adjoints[n](y, *self._others(factors, n))
+            others = self._others(factors, n)
+            found = kept((name, n), (y, *others), lambda: self._adjoints[n](y, *others))
         else:
             found = tree.adjoint(y, factors, n, kept, name)
         batch, rows, rank = self._roles[n]
@@ -127,8 +133,7 @@ class Multilinear(Model):
         if weights is None:
             found = self._grams[n](*others, *others)
         else:
-            found = torch.einsum(self.equation.gram(n, weighted=True), weights, *others, *others)
-            found = found.to(weights.dtype)
+            found = self._weighted_grams[n](weights, *others, *others)
         batch, rows, rank = self._roles[n]
         own = found.ndim - 2 * len(rank)
         size = found.shape[own : own + len(rank)].numel()
@@ -137,16 +142,16 @@ class Multilinear(Model):
             head = (*head[: own - len(rows)], head[own - len(rows) :].numel())
         return found.reshape(*head, size, size)
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """The diagonal of the gram, ``(*, batch, 1, rank)``."""
         others = self._others(factors, n)
-        found = torch.einsum(self.equation.gram(n, diagonal=True), *others, *others)
+        found = self._diagonals[n](*others, *others)
         rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:
         """The sums of the prediction per unit of each column, ``(*, batch, 1, rank)``."""
-        found = torch.einsum(self.equation.sums(n), *self._others(factors, n))
+        found = self._sums[n](*self._others(factors, n))
         rank = len(self._roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
@@ -175,8 +180,8 @@ class Multilinear(Model):
 
     def _tree(self, y: Tensor) -> Tree | None:
         """The one whose halves are as equal as can be, or None where there is none."""
-        if not self._trees:
-            return None
+        if len(self._trees) < 2:
+            return self._trees[0] if self._trees else None
         shape = y.shape[y.ndim - self.ndim :]
         return min(self._trees, key=lambda t: shape[: t.cut].numel() + shape[t.cut :].numel())
 
@@ -209,19 +214,26 @@ class CP(Multilinear):
     def gram(
         self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
     ) -> Tensor:
+        kept = Kept() if kept is None else kept
+        if weights is None:
+            found = [
+                kept(("gram", m), (x,), lambda x=x: (x.mT @ x).to(x.dtype))
+                for m, x in enumerate(factors)
+                if m != n
+            ]
+            return math.prod(found[1:], start=found[0])
         if self.ndim == 2:
             return super().gram(factors, n, weights, kept)
-        if weights is None:
-            found = [(x.mT @ x).to(x.dtype) for x in self._others(factors, n)]
-            return math.prod(found[1:], start=found[0])
         # The weighted gram of a row is the adjoint of the weights in the products of two columns.
-        kept = Kept() if kept is None else kept
         pairs = tuple(
             kept(("pairs", m), (x,), lambda x=x: (x[..., :, None] * x[..., None, :]).flatten(-2))
             for m, x in enumerate(factors)
         )
         found = self.cross(pairs, n, weights, kept, "weights")
         return found.unflatten(-1, (factors[n].shape[-1],) * 2).to(weights.dtype)
+
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
+        return self.gram(factors, n, None, kept).diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
 
 
 class NMF(CP):
@@ -263,9 +275,9 @@ class Tucker(Multilinear):
         factors = ",".join(a + b for a, b in zip(modes, ranks, strict=True))
         super().__init__(f"{factors},{ranks}->{modes}")
 
-    def normal(self, factors: Factors, n: int) -> Tensor:
+    def normal(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         *bases, core = factors
         if n < len(bases):
-            return super().normal(factors, n)
+            return super().normal(factors, n, kept)
         # The gram of the core is a Kronecker product, as large as the square of the core.
         return self.layout(n).pack(multiplied(core, [u.mT @ u for u in bases]))

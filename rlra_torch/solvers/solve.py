@@ -120,8 +120,8 @@ def solve(
         (True, 0.0)
     """
     _check_settings(max_iter, tol, check_every, callbacks)
-    factors = _check_parts(iteration, problem, start)
-    begin = time.perf_counter()
+    factors, begin = _check_parts(iteration, problem, start), time.perf_counter()
+    problem = problem.for_solve()
     if isinstance(start, Progress):
         progress = start
         begin -= progress.history[-1].seconds

@@ -128,7 +128,11 @@ class Problem:
 
     def count(self, n: int) -> int:
         """How many entries a product with the data of factor ``n`` visits."""
-        return self.data.seen(self.model, self.loss, n)[1]
+
+        def found() -> int:
+            return self.data.seen(self.model, self.loss, n)[1]
+
+        return found() if self.kept is None else self.kept(("count", n), (self.data,), found)
 
     def sweep(self) -> Problem:
         """The same problem for one sweep over the factors.
@@ -250,8 +254,12 @@ class Problem:
 
         Factors in linear couplings have none: the relations between them would not hold any more.
         """
-        tied = {n for coupling in self.couplings for n in coupling.factors}
-        return freedoms(self.model, self.regs, [n for n in self.order if n not in tied])
+
+        def found() -> tuple[Freedom, ...]:
+            tied = {n for coupling in self.couplings for n in coupling.factors}
+            return freedoms(self.model, self.regs, [n for n in self.order if n not in tied])
+
+        return found() if self.kept is None else self.kept("freedoms", (self.regs,), found)
 
     def balance(self, factors: Factors) -> Factors:
         """What to multiply the columns of each factor by, so that the penalties are least.
@@ -341,6 +349,14 @@ class Problem:
     def freeze(self, *frozen: int) -> Problem:
         """The same problem with some factors held fixed."""
         return replace(self, free=tuple(n for n in self.order if n not in frozen))
+
+    def repeated(self, count: int) -> Problem | None:
+        """The same problem ``count`` times as one batch, or None where the data does not allow it.
+
+        The data is held once.
+        """
+        data = self.data.repeated(count)
+        return None if data is None else self._with("data", data)
 
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""

@@ -222,6 +222,14 @@ class Data(ABC):
         """
         return None
 
+    def repeated(self, count: int) -> Data | None:
+        """The same data for each of several problems, or None where that cannot be.
+
+        Args:
+            count: the new leading dimension.
+        """
+        return None
+
     def placed(self, factors: Factors) -> Factors:
         """Whole factors where this data wants them, such as on several processes."""
         return factors

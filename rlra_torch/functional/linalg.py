@@ -115,8 +115,9 @@ def solve_gram(gram: Tensor, cross: Tensor, near: Tensor | None = None) -> Tenso
     jitter = torch.diag_embed(4 * finfo.eps * gram.shape[-1] * diagonal)
     root, _ = torch.linalg.cholesky_ex(gram + jitter)
     z = torch.cholesky_solve(right, root)
-    z = z + torch.cholesky_solve(right - gram @ z, root)
-    return z.mT if near is None else near + z.mT
+    if near is not None:
+        return near + z.mT  # which is a refinement, of the solution that is near
+    return (z + torch.cholesky_solve(right - gram @ z, root)).mT
 
 
 def damped_root(gram: Tensor, weight: Tensor) -> Tensor:

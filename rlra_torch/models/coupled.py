@@ -50,8 +50,13 @@ class Coupled(Model):
         for term in terms:
             _check_term(term)
         self.models = nn.ModuleList(model for model, _ in terms)
+        self._several = tuple(model for model, _ in terms)
         self.which = tuple(tuple(which) for _, which in terms)
         self.factor_ndims = self._ndims()
+        self._uses = tuple(
+            tuple((i, which.index(n)) for i, which in enumerate(self.which) if n in which)
+            for n in range(len(self.factor_ndims))
+        )
         self._layouts = tuple(
             common_layout([self.model(i).layout(own) for i, own in self.uses(n)])
             for n in range(len(self.factor_ndims))
@@ -59,13 +64,11 @@ class Coupled(Model):
 
     def model(self, i: int) -> Model:
         """The model of a term."""
-        found = self.models[i]
-        assert isinstance(found, Model)
-        return found
+        return self._several[i]
 
     def uses(self, n: int) -> tuple[tuple[int, int], ...]:
         """The terms that hold factor ``n``, and its number there."""
-        return tuple((i, which.index(n)) for i, which in enumerate(self.which) if n in which)
+        return self._uses[n]
 
     def own(self, i: int, factors: Sequence[Any]) -> tuple[Any, ...]:
         """What belongs to the factors of a term, out of one thing for each factor."""

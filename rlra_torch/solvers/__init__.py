@@ -5,6 +5,7 @@ from .history import History, Record
 from .online import OnlineNMF
 from .path import solve_path
 from .solve import Progress, Solution, solve
+from .starts import best_start
 
 __all__ = [
     "Checkpoint",
@@ -15,6 +16,7 @@ __all__ = [
     "ProgressBar",
     "Record",
     "Solution",
+    "best_start",
     "load_checkpoint",
     "solve",
     "solve_path",

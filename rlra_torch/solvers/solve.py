@@ -158,7 +158,7 @@ def solve(
 def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int) -> Iterator[State]:
     """``count`` states, with the problems that are done held where they are."""
     state = progress.state
-    if progress.done.ndim == 0:
+    if not bool(progress.done.any()):  # the host has waited already, at the check
         yield from iterates(repeat(iteration, count), problem, state)
         return
     for _ in range(count):

@@ -170,7 +170,8 @@ class Multilinear(Model):
         """
         others = self._others(factors, n)
         if weights is None:
-            found = self._plan.grams[n](*others, *others)
+            kept = Kept() if kept is None else kept
+            found = kept(("gram", n), others, lambda: self._plan.grams[n](*others, *others))
         else:
             found = self._plan.weighted_grams[n](weights, *others, *others)
         batch, rows, rank = self._plan.roles[n]
@@ -183,9 +184,11 @@ class Multilinear(Model):
 
     def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """The diagonal of the gram, ``(*, batch, 1, rank)``."""
-        others = self._others(factors, n)
+        others, rank = self._others(factors, n), len(self._plan.roles[n][2])
+        if rank == 1:
+            return self.gram(factors, n, None, kept).diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
+        # The gram of a factor of several ranks, as of a core, may be large.
         found = self._plan.diagonals[n](*others, *others)
-        rank = len(self._plan.roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:
@@ -270,9 +273,6 @@ class CP(Multilinear):
         )
         found = self.cross(pairs, n, weights, kept, "weights")
         return found.unflatten(-1, (factors[n].shape[-1],) * 2).to(weights.dtype)
-
-    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
-        return self.gram(factors, n, None, kept).diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
 
 
 class NMF(CP):

@@ -32,6 +32,7 @@ import torch
 from matplotlib.figure import Figure
 from race import contests
 from race.slices import parafac2
+from race.tensors import tensors
 
 from rlra_torch.datasets import load_image
 from rlra_torch.functional.tree import Kept
@@ -401,6 +402,7 @@ TASKS = {
     "inner": inner,
     "unrolled": unrolled,
     "parafac2": parafac2,
+    "tensors": tensors,
 }
 
 

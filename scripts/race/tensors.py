@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rlra_torch import coupled, cp, tucker
+from rlra_torch.iterations import Alternating, Extrapolated, ProjectedLeastSquares
 from rlra_torch.regularizers import Free, NonNegative
 
 PROBLEMS = 20
@@ -111,12 +112,14 @@ def noisy(clean: np.ndarray, level: float, state: np.random.RandomState) -> np.n
 # ---- ours ---------------------------------------------------------------------------------------
 
 
-def our_cp(iteration: str | None, free: bool) -> Callable[[Any], Any]:
+def our_cp(free: bool) -> Callable[[Any], Any]:
+    least_squares = Extrapolated(Alternating(ProjectedLeastSquares()))
+    iteration, tol = (least_squares, 3e-4) if free else (None, 1e-4)
     regs = [Free() if free else NonNegative() for _ in range(3)]
 
     def fit(problem: Any) -> Any:
         y, start = problem["y"], problem["start"]
-        return cp(y, 4, iteration=iteration, regs=regs, init=start, tol=1e-4).factors
+        return cp(y, 4, iteration=iteration, regs=regs, init=start, tol=tol).factors
 
     return fit
 
@@ -169,15 +172,15 @@ def their_coupled(problem: Any) -> Any:
 
 
 KINDS = {
-    "CP, least squares": Kind(cp_problem, our_cp("als", free=True), their_cp("parafac", tol=1e-8)),
+    "CP, least squares": Kind(cp_problem, our_cp(free=True), their_cp("parafac", tol=1e-8)),
     "nonnegative CP": Kind(
         cp_problem,
-        our_cp(None, free=False),
+        our_cp(free=False),
         their_cp("non_negative_parafac_hals", tol=1e-8),
     ),
-    "CP by ADMM": Kind(
+    "constrained CP": Kind(
         cp_problem,
-        our_cp("admm", free=False),
+        our_cp(free=False),
         their_cp("constrained_parafac", non_negative=True, tol_outer=1e-8),
     ),
     "Tucker": Kind(

@@ -217,6 +217,9 @@ class DivergenceBlock(Block):
         like = self.layout.pack(self.factors[self.n])
         lead = self.y.ndim - self.model.ndim
         own = tuple(range(lead, like.ndim))
+        known = self.model.squared_norm(self.factors, self.n) if self.weights is None else None
+        if known is not None:
+            return known[(..., *(None,) * len(own))]
         phase = torch.arange(like[(0,) * lead].numel(), dtype=like.dtype, device=like.device)
         u = (1.5 + phase.cos()).reshape(like.shape[lead:]).expand_as(like)
         norm = torch.linalg.vector_norm(u, dim=own, keepdim=True)

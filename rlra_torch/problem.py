@@ -17,7 +17,7 @@ from .functional.batch import sum_each
 from .functional.tree import Kept
 from .losses import Frobenius, Loss
 from .models import Factors, Model
-from .regularizers import Coupling, Regularizer
+from .regularizers import Coupling, Joint, Regularizer
 from .regularizers.packed import packed
 from .validation import (
     check_count,
@@ -49,7 +49,7 @@ class Problem:
             each term of a `Coupled` model.
         model: what predicts it.
         loss: how the two are compared.
-        regs: one regularizer per factor.
+        regs: one regularizer per factor, or a `Joint` one of all.
         weights: nonnegative weights like ``y`` (0: missing), or None; what sparse weights do not
             store is missing. For a tuple of data, a tuple of these.
         free: which factors are sought; the others stay as given. None: all.
@@ -170,7 +170,9 @@ class Problem:
 
     def regularizer(self, n: int, factors: Factors) -> Regularizer:
         """The regularizer of factor ``n``, acting on its block."""
-        return packed(self.regs[n], self.model.layout(n), factors[n])
+        regs = self.regs
+        own = regs.block(n, factors) if isinstance(regs, Joint) else regs[n]
+        return packed(own, self.model.layout(n), factors[n])
 
     def kkt(self, factors: Factors) -> Tensor:
         """The scale-free optimality residual, (*,); 0 exactly at stationary points.
@@ -241,6 +243,11 @@ class Problem:
             return factors
         degrees = [float(self.regs[n].degree or 0.0) for n in moving]
         values = {n: self._summed(self.regs[n](factors[n])) for n in moving}
+        if isinstance(self.regs, Joint):
+            # One penalty of the degree of the product, whichever factor it is counted for.
+            degrees = [sum(degrees), *(0.0 for _ in moving[1:])]
+            values = {n: torch.zeros_like(value) for n, value in values.items()}
+            values[moving[0]] = self._summed(self.regs.penalty(factors))
         scales = self.data.scales(self.model, self.loss, factors, values, degrees)
         out = list(factors)
         for n, scale in zip(moving, scales, strict=True):
@@ -361,7 +368,7 @@ class Problem:
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
-        return self._with("regs", tuple(regs))
+        return self._with("regs", regs if isinstance(regs, Joint) else tuple(regs))
 
     def _with(self, name: str, value: Any) -> Problem:  # noqa: ANN401
         other = copy(self)
@@ -378,6 +385,8 @@ class Problem:
         return made() if self.kept is None else self.kept("units", (self.data,), made)
 
     def _penalized(self, total: Tensor, factors: Factors) -> Tensor:
+        if isinstance(self.regs, Joint):
+            return total + self._summed(self.regs.penalty(factors))
         for n in self.order:
             total = total + self._summed(self.regs[n](factors[n]))
         return total

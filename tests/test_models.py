@@ -1,12 +1,19 @@
 """Models: the laws of all, and what is specific to some."""
 
+import itertools
+
+import numpy as np
 import pytest
 import torch
 from conformance import check_model, close
 from zoo import MODELS, normal, uniform
 
-from rlra_torch.models import CP, NMF, Model, Multilinear, Sensed, Tucker
+from rlra_torch.iterations import Alternating, ProjectedLeastSquares
+from rlra_torch.losses import Frobenius
+from rlra_torch.models import CP, NMF, Convolutive, Model, Multilinear, Sensed, Tucker
 from rlra_torch.operators import Dense
+from rlra_torch.problem import Problem
+from rlra_torch.regularizers import Free
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -157,3 +164,84 @@ def test_every_order_has_its_gram(model):
         assert model.gram(factors, n).shape[-2:] == (1, 1)
         assert model.gram(factors, n, weights).shape[-2:] == (1, 1)
         assert model.column_energy(factors, n).numel() == 1
+
+
+# --- Convolutions ------------------------------------------------------------------------------
+
+
+def convolved(kernel, signal, cyclic):
+    """Entry by entry, in any number of dimensions."""
+    out = torch.zeros_like(signal)
+    for lag in itertools.product(*(range(n) for n in kernel.shape)):
+        moved = signal.roll(lag, tuple(range(signal.ndim)))
+        if not cyclic:
+            for dim, shift in enumerate(lag):
+                moved.narrow(dim, 0, shift).zero_()
+        out = out + kernel[lag] * moved
+    return out
+
+
+@pytest.mark.parametrize("cyclic", [True, False])
+@pytest.mark.parametrize(("short", "long"), [((3,), (7,)), ((4,), (4,)), ((2, 3), (5, 4))])
+def test_convolutive_is_a_sum_of_convolutions(short, long, cyclic, generator):
+    model = Convolutive(len(short), channels=True, signals=True, cyclic=cyclic)
+    a, x = normal(generator, 2, 3, *short, 2), normal(generator, 2, 4, *long, 2)
+    found = model((a, x))
+    assert found.shape == (2, 4, 3, *long)
+    for b, s, c in itertools.product(range(2), range(4), range(3)):
+        terms = [convolved(a[b, c, ..., k], x[b, s, ..., k], cyclic) for k in range(2)]
+        close(found[b, s, c], terms[0] + terms[1])
+
+
+def test_convolution_is_scipys(generator):
+    a, x = normal(generator, 5, 1), normal(generator, 20, 1)
+    full = np.convolve(a[:, 0], x[:, 0])
+    close(Convolutive(cyclic=False)((a, x)), torch.from_numpy(full[:20]))
+    wrapped = full[:20] + np.pad(full[20:], (0, 16))
+    close(Convolutive()((a, x)), torch.from_numpy(wrapped))
+
+
+def test_maps_move_with_the_data(generator):
+    """A shift of the maps shifts the prediction; one of the kernel undoes it, when it has room."""
+    a, x = normal(generator, 4, 2), normal(generator, 12, 2)
+    close(Convolutive()((a, x.roll(3, 0))), Convolutive()((a, x)).roll(3, 0))
+    wide = torch.cat([a, torch.zeros(3, 2, dtype=a.dtype)])
+    close(Convolutive()((wide.roll(2, 0), x.roll(-2, 0))), Convolutive()((a, x)))
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("rank", [1, 3])
+def test_squared_norm_of_convolutions(rank, channels, generator):
+    model = Convolutive(channels=True, signals=True)
+    a, x = normal(generator, channels, 3, rank), normal(generator, 2, 8, rank)
+    jacobian = torch.func.jacrev(lambda x: model((a, x)))(x).reshape(-1, x.numel())
+    norm = model.squared_norm((a, x), 1)
+    close(norm, torch.linalg.matrix_norm(jacobian, 2).square())
+    problem = Problem(model((a, x)), model, Frobenius(), (Free(), Free()))
+    close(problem.block(1, (a, x)).lipschitz().squeeze(), norm)
+
+
+def test_a_kernel_is_found_by_least_squares(generator):
+    model = Convolutive()
+    a, x = normal(generator, 5, 2), normal(generator, 40, 2)
+    problem = Problem(model((a, x)), model, Frobenius(), (Free(), Free()))
+    step = Alternating(ProjectedLeastSquares(), order=(0,))
+    found = step(step.init((torch.ones_like(a), x), problem), problem)
+    close(found.factors[0], a, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "data", "message"),
+    [
+        (((3, 2), (6, 3)), None, "there are 2 kernels but 3 maps"),
+        (((7, 2), (6, 2)), None, r"kernels of size \(7,\) are longer than maps of size \(6,\)"),
+        (((3, 2), (6, 2)), (5,), r"the data has shape \(5,\) but the model predicts \(6,\)"),
+    ],
+)
+def test_convolutive_checks_shapes(shapes, data, message):
+    with pytest.raises(ValueError, match=message):
+        Convolutive().check(
+            tuple(torch.ones(s) for s in shapes), None if data is None else torch.Size(data)
+        )
+    with pytest.raises(ValueError, match="at least one dimension"):
+        Convolutive(0)

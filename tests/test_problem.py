@@ -30,6 +30,10 @@ GAUGES = {
     "parafac2": [(0, -1, 1, -1), (1, -1, 2, -1), (1, -2, 2, -3)],
     "single pixel": [(0, -1, 1, -2), (1, -1, 2, -1)],
     "rank first": [(0, 0, 1, 0)],
+    "convolutive": [(0, -1, 1, -1)],
+    "convolutive nmf": [(0, -1, 1, -1)],
+    "convolutive by fourier": [(0, -1, 1, -1)],
+    "convolved images": [(0, -1, 1, -1)],
     "sensed nmf": [(0, -1, 1, -1)],
 }
 

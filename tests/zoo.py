@@ -44,7 +44,17 @@ from rlra_torch.iterations import (
     ScalarNewton,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
-from rlra_torch.models import CP, NMF, Factors, Model, Multilinear, Parafac2, Sensed, Tucker
+from rlra_torch.models import (
+    CP,
+    NMF,
+    Convolutive,
+    Factors,
+    Model,
+    Multilinear,
+    Parafac2,
+    Sensed,
+    Tucker,
+)
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
@@ -52,6 +62,7 @@ from rlra_torch.regularizers import (
     Box,
     ElasticNet,
     Free,
+    Gauge,
     Group,
     KSparse,
     LowerBound,
@@ -187,6 +198,9 @@ REGULARIZERS = {
     ),
     "group of columns": RegularizerCase(lambda: Group(0.3)),
     "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+    "gauge of nonnegative columns": RegularizerCase(
+        lambda: Gauge(0.2, nonnegative=True), _positive
+    ),
     "increasing": RegularizerCase(Monotone, lambda x: x.cummax(-2).values),
     "decreasing nonnegative rows": RegularizerCase(
         lambda: Monotone(True, True, dim=-1), lambda x: x.clamp_min(0).cummin(-1).values
@@ -205,7 +219,8 @@ REGULARIZERS = {
     "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
-SPLITS = (*ELASTIC, "lower bound", "box", "group of columns", "group of nonnegative rows")
+MAJORIZED = ("group of columns", "group of nonnegative rows", "gauge of nonnegative columns")
+SPLITS = (*ELASTIC, "lower bound", "box", *MAJORIZED)
 ROWWISE = tuple(name for name, case in REGULARIZERS.items() if -1 in case.make().couples)
 
 
@@ -242,6 +257,12 @@ MODELS = {
     "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
+    "convolutive": ModelCase(Convolutive, ((3, 2), (6, 2))),
+    "convolutive nmf": ModelCase(
+        partial(Convolutive, channels=True, cyclic=False), ((4, 3, 2), (7, 2))
+    ),
+    "convolutive by fourier": ModelCase(Convolutive, ((33, 1), (36, 1))),
+    "convolved images": ModelCase(partial(Convolutive, 2, signals=True), ((2, 2, 2), (3, 4, 3, 2))),
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
 }
 EQUATIONS = tuple(name for name, case in MODELS.items() if isinstance(case.make(), Multilinear))

@@ -201,7 +201,8 @@ class Data(ABC):
     ) -> Tensor:
         """The diagonal in which a step of factor ``n`` is measured, as a block.
 
-        The curvature of the loss times the rank times the energy of each column.
+        The curvature of the loss times the energy of each column times how many of them an entry of
+        the prediction sees: the rank, or fewer where the model says so.
 
         Args:
             model, factors, n: the factor.
@@ -211,7 +212,7 @@ class Data(ABC):
         energy = model.column_energy(factors, n, self.kept)
         energy = energy.expand(*energy.shape[:-1], x.shape[-1])
         # A component that is zero adds nothing to the rank: problems padded with it keep theirs.
-        rank = (energy > 0).sum(-1, keepdim=True)
+        rank = model.density(factors, n) * (energy > 0).sum(-1, keepdim=True)
         return rank * curvature[(..., *(None,) * (x.ndim - curvature.ndim))] * energy
 
     def picked(self, where: tuple[Tensor, ...]) -> Data | None:

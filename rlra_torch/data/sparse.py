@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, LinearBlock, QuadraticBlock
-from ..functional.batch import picked, sum_each
+from ..functional.batch import common, picked, sum_each
 from ..kernels.sampled import Pattern, csr_tensor, negative, sampled, times
 from ..losses import BetaDivergence, Loss
 from ..models import Factors, Model
@@ -146,7 +146,7 @@ class Sparse(Data):
 
     @property
     def shape(self) -> torch.Size:
-        lead = torch.broadcast_shapes(self.batch, self.entries.y.shape[:-1])
+        lead = common(self.batch, self.entries.y.shape[:-1])
         return torch.Size((*lead, *self.entries.pattern.shape))
 
     @property

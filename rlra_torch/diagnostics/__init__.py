@@ -1,5 +1,6 @@
 """How far a point is from a solution, what it is worth, and whether it is the only one."""
 
+from .certificates import Certificate, certificate
 from .complete import Facets, cdl_identifiable
 from .core import core_consistency
 from .gap import GapStop, duality_gap
@@ -7,11 +8,13 @@ from .terms import congruence, degeneracy, leverage
 from .uniqueness import KRank, Kruskal, k_rank, kruskal, uniqueness_hints
 
 __all__ = [
+    "Certificate",
     "Facets",
     "GapStop",
     "KRank",
     "Kruskal",
     "cdl_identifiable",
+    "certificate",
     "congruence",
     "core_consistency",
     "degeneracy",

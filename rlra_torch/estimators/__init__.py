@@ -4,6 +4,7 @@ from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
+from .growth import Grown, grow
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
@@ -14,6 +15,7 @@ from .tucker import tucker
 __all__ = [
     "CoupledFactorization",
     "Factorization",
+    "Grown",
     "Parafac2Fit",
     "Regression",
     "complete_dictionary_learning",
@@ -23,6 +25,7 @@ __all__ = [
     "cp",
     "decompress",
     "factorize",
+    "grow",
     "iteration_named",
     "loss_named",
     "nmf",

@@ -43,3 +43,26 @@ def picked(x: Tensor, where: tuple[Tensor, ...]) -> Tensor:
     if not any(x.stride()[:lead]):
         return x[(0,) * lead].expand(len(where[0]), *x.shape[lead:])
     return x[where]
+
+
+def common(*shapes: torch.Size | tuple[int, ...]) -> torch.Size:
+    """The shape that several broadcast to.
+
+    That of torch imports a computer algebra system at its first call, which takes seconds.
+
+    Raises:
+        ValueError: they do not.
+
+    Example:
+        >>> common((3, 1), (2,), ())
+        torch.Size([3, 2])
+    """
+    order = max(map(len, shapes))
+    sizes = [1] * order
+    for shape in shapes:
+        for i, size in enumerate(shape, order - len(shape)):
+            if size != 1:
+                if sizes[i] not in (1, size):
+                    raise ValueError(f"the shapes {', '.join(map(str, shapes))} do not broadcast")
+                sizes[i] = size
+    return torch.Size(sizes)

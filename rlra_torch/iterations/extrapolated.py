@@ -120,7 +120,7 @@ class Extrapolated(Iteration):
                 beyond = multiplied(new, before, momentum)
             else:
                 beyond = new + momentum * (new - before)
-            moved = problem.regs[last].prox(beyond, torch.finfo(new.dtype).tiny)
+            moved = problem.regs[last].onto(beyond)
             factors = (*factors[:last], new, *factors[last + 1 :])
             pairing = (*inner.factors[:last], moved, *inner.factors[last + 1 :])
             inner = State(pairing, inner.memory)

@@ -55,7 +55,7 @@ class Gained(Wrapped):
     ) -> tuple[Tensor, tuple]:
         gain = self.gain(x)
         x, memory = self.iteration(x, memory, block, reg)
-        return reg.prox(gain * x, torch.finfo(x.dtype).tiny), memory
+        return reg.onto(gain * x), memory
 
 
 class Gain(nn.Module):

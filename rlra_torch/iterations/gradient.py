@@ -39,11 +39,15 @@ class ProjectedGradient(BlockIteration):
         super().__init__()
         relaxation(self, gamma)
 
+    def init(self, x: Tensor, reg: Regularizer) -> tuple:
+        """What a proximal map that is a loop of its own goes on from."""
+        return reg.warm(x)
+
     def forward(
         self, x: Tensor, memory: tuple, block: Block, reg: Regularizer
     ) -> tuple[Tensor, tuple]:
         step = self.step(x, block, reg)
-        return reg.prox(x - step * block.gradient(x), step), memory
+        return reg.warm_prox(x - step * block.gradient(x), step, memory)
 
     def step(self, x: Tensor, block: Block, reg: Regularizer) -> Tensor:
         """``gamma / L``, broadcasting with ``x``."""

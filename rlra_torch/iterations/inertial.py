@@ -62,7 +62,7 @@ class Inertial(Wrapped):
     ) -> tuple[Tensor, tuple]:
         before, inner = memory
         beyond = x + self.momentum.to(x.dtype) * (x - before)
-        v = reg.prox(beyond, torch.finfo(x.dtype).tiny)
+        v = reg.onto(beyond)
         v = torch.maximum(v, 0.1 * x) if self.nonnegative else v
         new, inner = self.iteration(v, inner, block, reg)
         return new, (x, inner)

@@ -64,7 +64,7 @@ class Nesterov(Wrapped):
             tiny = torch.finfo(x.dtype).tiny
             bound = block.lipschitz().expand_as(bound_before)
             momentum = momentum.minimum(0.9999 * (bound_before / bound.clamp_min(tiny)).sqrt())
-        v = reg.prox(x + momentum * (x - before), torch.finfo(x.dtype).tiny)
+        v = reg.onto(x + momentum * (x - before))
         v = torch.maximum(v, 0.1 * x) if self.nonnegative else v
         new, inner = self.iteration(v, inner, block, reg)
         uphill = ((v - new) * (new - x)).sum((-2, -1), keepdim=True) > 0

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..functional.batch import common
 from ..functional.divergences import beta_divergence, prediction_floor
 from . import triton
 
@@ -30,7 +31,7 @@ def worthwhile(y: Tensor, w: Tensor, h: Tensor) -> bool:
     # What is exported must not depend on sizes.
     if any(hasattr(x, "device_mesh") for x in (y, w, h)) or torch.compiler.is_exporting():
         return False
-    lead = torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2])
+    lead = common(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     return lead.numel() * y.shape[-2] * y.shape[-1] > TILE
 
 
@@ -132,7 +133,7 @@ def _or_sums(want: bool, positive: Tensor | None, x: Tensor, other: Tensor) -> T
         return x.new_zeros(0)
     if positive is not None:
         return positive
-    lead = torch.broadcast_shapes(x.shape[:-2], other.shape[:-2])
+    lead = common(x.shape[:-2], other.shape[:-2])
     return other.sum(-2, keepdim=True).expand(*lead, *x.shape[-2:]).clone()
 
 
@@ -145,7 +146,7 @@ def _on_tiles(
         swapped = [wanted[i] for i in (0, 2, 1, 4, 3)]
         v, ph, pw, nh, nw = _on_tiles(y.mT, h, w, turned, beta, swapped)
         return v, pw, ph, nw, nh
-    lead = torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2])
+    lead = common(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     out = _empty(y, w, h, wanted)
     value, pw, ph, nw, nh = (_flat(x, lead) for x in (out[0][..., None, None], *out[1:]))
     sides, both = (_flat(w, lead), _flat(h, lead)), (_flat(y, lead), None)
@@ -186,7 +187,7 @@ def _(
 
 def _empty(y: Tensor, w: Tensor, h: Tensor, wanted: list[bool]) -> Found:
     """Zeros for what is wanted, and nothing for the rest."""
-    lead = torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2])
+    lead = common(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     shapes = ((), w.shape[-2:], h.shape[-2:], w.shape[-2:], h.shape[-2:])
     value, pw, ph, nw, nh = (
         w.new_zeros((*lead, *own)) if want else w.new_zeros(0)
@@ -259,7 +260,7 @@ def _backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple
     beta, wanted = ctx.settings  # pyright: ignore[reportAttributeAccessIssue]
     y, w, h, weights = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
     asked = ctx.needs_input_grad  # pyright: ignore[reportAttributeAccessIssue]
-    lead = torch.broadcast_shapes(y.shape[:-2], w.shape[:-2], h.shape[:-2])
+    lead = common(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     data, left, right = _flat(y, lead), _flat(w, lead), _flat(h, lead)
     c = None if weights is None else _flat(weights, lead)
     value, pw, ph, nw, nh = (_flat(x, lead) for x in (grads[0][..., None, None], *grads[1:]))

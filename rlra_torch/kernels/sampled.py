@@ -25,6 +25,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
+from ..functional.batch import common
 from ..functional.divergences import prediction_floor
 from . import triton
 
@@ -381,7 +382,7 @@ def _ordered(index: list[Tensor], values: Tensor) -> Tensor:
 
 
 def _lead(*operands: tuple[Tensor, int]) -> torch.Size:
-    return torch.broadcast_shapes(*(x.shape[: x.ndim - own] for x, own in operands))
+    return common(*(x.shape[: x.ndim - own] for x, own in operands))
 
 
 def _each(function: Callable[..., Tensor], *operands: tuple[Tensor, int]) -> Tensor:

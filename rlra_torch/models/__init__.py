@@ -1,6 +1,7 @@
 """Models: maps that are linear in each of their factors."""
 
 from .base import Factors, Gauge, Model
+from .convolutive import Convolutive
 from .coupled import Coupled
 from .multilinear import CP, NMF, Multilinear, Tucker
 from .parafac2 import Parafac2
@@ -9,6 +10,7 @@ from .sensed import Sensed
 __all__ = [
     "CP",
     "NMF",
+    "Convolutive",
     "Coupled",
     "Factors",
     "Gauge",

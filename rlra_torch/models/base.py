@@ -122,6 +122,14 @@ class Model(nn.Module, ABC):
         own = block.shape[lead:].numel() * block.shape[-1]
         return energy.flatten(lead).sum(-1)[(..., *(None,) * (block.ndim - lead))] / own
 
+    def density(self, factors: Factors, n: int) -> float:
+        """Which fraction of the columns of a block an entry of the prediction sees at most."""
+        return 1.0
+
+    def squared_norm(self, factors: Factors, n: int) -> Tensor | None:
+        """``||J_n||^2``, the largest eigenvalue of the normal operator, (*,), where it is known."""
+        return None
+
     def column_sum(self, factors: Factors, n: int) -> Tensor:
         """The adjoint of a prediction of ones, as a block that broadcasts over what it can.
 

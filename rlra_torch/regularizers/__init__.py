@@ -13,6 +13,8 @@ from .couplings import (
 )
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
+from .gauges import Gauge, Polar
+from .joint import Joint, ProjectiveNorm
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sums import Sum
 from .support import Support
@@ -25,7 +27,9 @@ __all__ = [
     "Coupling",
     "ElasticNet",
     "Free",
+    "Gauge",
     "Group",
+    "Joint",
     "KSparse",
     "LowerBound",
     "MappedColumns",
@@ -36,6 +40,8 @@ __all__ = [
     "NonNegativeThrough",
     "Orthonormal",
     "Parafac2Set",
+    "Polar",
+    "ProjectiveNorm",
     "Quadratic",
     "Regularizer",
     "Ridge",

@@ -80,6 +80,10 @@ class Regularizer(nn.Module, ABC):
             step: positive, broadcastable; constant along the dimensions in `couples`.
         """
 
+    def onto(self, x: Tensor) -> Tensor:
+        """The nearest point where the value is finite: what a momentum may leave is met again."""
+        return self.prox(x, torch.finfo(x.dtype).tiny)
+
     def warm(self, x: Tensor) -> tuple:
         """What `warm_prox` keeps between calls, a tuple of tensors (*, ...); none by default."""
         return ()

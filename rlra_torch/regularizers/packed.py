@@ -54,6 +54,9 @@ class Packed(Regularizer):
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
         return self.layout.pack(self.reg.prox(*self._unpacked(x, step)))
 
+    def onto(self, x: Tensor) -> Tensor:
+        return self.layout.pack(self.reg.onto(self.layout.unpack(x, self.like)))
+
     def warm(self, x: Tensor) -> tuple:
         return self.reg.warm(self.layout.unpack(x, self.like))
 

@@ -14,6 +14,7 @@ from ..functional.modules import AnyModule, exchanged
 from ..iterations import Iteration
 from ..models import Factors
 from ..problem import Problem
+from ..regularizers.joint import each
 
 # No step takes so many times its data, and what is small needs no plan, which takes a few seconds.
 LARGEST_STEP, SMALL = 32, 2**26
@@ -126,7 +127,7 @@ def _blank(problem: Problem, data: Dense) -> Problem:
     object.__setattr__(other, "data", data.like(_like(data.y), weights))
     object.__setattr__(other, "model", without_values(problem.model))
     object.__setattr__(other, "loss", without_values(problem.loss))
-    object.__setattr__(other, "regs", tuple(without_values(reg) for reg in problem.regs))
+    object.__setattr__(other, "regs", each(problem.regs, lambda reg, n: without_values(reg)))
     return other
 
 

@@ -15,6 +15,7 @@ from ..iterations import Iteration, State
 from ..models import Factors
 from ..problem import Problem
 from ..regularizers import Regularizer
+from ..regularizers.joint import each
 
 
 @dataclass(frozen=True)
@@ -76,10 +77,11 @@ def running(
     data = problem.data.picked(where)
     if data is None:
         return None
-    regs = tuple(
-        _regularizer(reg, done.shape, ndim, where)
-        for reg, ndim in zip(problem.regs, own, strict=True)
-    )
+
+    def change(reg: Regularizer, n: int) -> Regularizer:
+        return _regularizer(reg, done.shape, own[n], where)
+
+    regs = each(problem.regs, change)
     for name, value in (
         ("y", getattr(data, "y", data)),
         ("weights", None),

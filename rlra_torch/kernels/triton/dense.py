@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...functional.batch import common
 from .dense_kernel import tiles_kernel
 from .entries import entry_floor
 from .launch import (
@@ -188,4 +189,4 @@ def _shapes(
         )
     if rank > MAX_RANK:
         raise ValueError(f"the fused kernels hold ranks up to {MAX_RANK}, got {rank}")
-    return torch.broadcast_shapes(*(x.shape[:-2] for x in (*data, w, h))), (m, n, rank)
+    return common(*(x.shape[:-2] for x in (*data, w, h))), (m, n, rank)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...functional.batch import common
 from .entries import entry_floor
 from .launch import MAX_RANK, cdiv, on_device_of, padded, planes, widened
 from .sparse_kernel import chunk_sums_kernel, stored_entries_kernel
@@ -243,5 +244,5 @@ def _shapes(entries: Entries, w: Tensor, h: Tensor) -> tuple[torch.Size, tuple[i
         )
     if rank > MAX_RANK:
         raise ValueError(f"the fused kernels hold ranks up to {MAX_RANK}, got {rank}")
-    lead = torch.broadcast_shapes(w.shape[:-2], h.shape[:-2], *(s[:-1] for s in given))
+    lead = common(w.shape[:-2], h.shape[:-2], *(s[:-1] for s in given))
     return lead, (m, rank)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...functional.batch import common
 from .launch import MAX_SWEPT_RANK, cdiv, on_device_of, padded, planes, processors
 from .sweeps_kernel import sweeps_kernel
 
@@ -74,7 +75,7 @@ def fused_sweeps(
     if rank > MAX_SWEPT_RANK:
         raise ValueError(f"the fused sweeps hold ranks up to {MAX_SWEPT_RANK}, got {rank}")
     lead = gram.shape[: -len(expected)]
-    batch = torch.broadcast_shapes(x.shape[:-2], cross.shape[:-2], lead)
+    batch = common(x.shape[:-2], cross.shape[:-2], lead)
     out = x.new_empty(*batch, rank, rows)
     if out.numel() == 0:
         return out

@@ -167,7 +167,8 @@ def their_tucker(name: str, **settings: Any) -> Callable[[Any], Any]:
 def their_coupled(problem: Any) -> Any:
     from tensorly.decomposition._cmtf_als import coupled_matrix_tensor_3d_factorization as peer
 
-    tensor, matrix, _ = peer(problem["x"], problem["y"], 3, n_iter_max=1000)
+    found: Any = peer(problem["x"], problem["y"], 3, n_iter_max=1000)
+    tensor, matrix, _ = found
     return [*tensor.factors, matrix.factors[1]]
 
 

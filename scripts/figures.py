@@ -2,7 +2,7 @@
 
     python scripts/figures.py --list
     python scripts/figures.py swamp path --out figures
-    python scripts/figures.py                      all of them, in about three minutes
+    python scripts/figures.py                      all of them, in about five minutes
 
 Each is written as a PNG file named after it, and the numbers that it shows are printed.
 """
@@ -10,11 +10,11 @@ Each is written as a PNG file named after it, and the numbers that it shows are 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from experiments import balancing, kinetic
+from experiments import balancing, convex, exactly_sparse, kinetic, mixed, separable
 from matplotlib.figure import Figure
 
 from rlra_torch import plots
@@ -87,8 +87,61 @@ def consistency() -> Figure:
     return plots.core_consistencies(values, title="Simulated fluorescence of three substances")
 
 
+def coding() -> Figure:
+    """Mixed sparse coding: supports that are found, over noise and conditioning."""
+    title = "Mixed sparse coding: 5 of 100 atoms in each of 6 columns"
+    return plots.recovery(mixed.curves(), title, "nonzeros found (%)")
+
+
+def sparse() -> Figure:
+    """Indian Pines: the best abundances of five spectra with one, two and all of them a pixel."""
+    path, errors = exactly_sparse.pines_path()
+    for name, error in errors.items():
+        print(f"{name:26} relative error {error:.4f}")
+    maps = torch.cat([path.x[k].unflatten(-1, (145, 145)) for k in (1, 2, 5)])
+    labels = [f"{at} {n}" for at in ("one:", "two:", "all:") for n in range(1, 6)]
+    title = "Indian Pines: abundances with at most one, two or all of five spectra in a pixel"
+    return plots.abundance_maps(maps, labels, title, limits=(0, 1))
+
+
+def pure_pixels() -> Figure:
+    """Pure pixels recovered under noise: fewer bands than spectra, or spectra nearly dependent."""
+    panels = [
+        _found(protocol.name, protocol.levels, separable.recovery(protocol, trials=5))
+        for protocol in separable.PROTOCOLS
+    ]
+    return plots.recovery(panels, "Recovery of 20 pure pixels, mean of five trials")
+
+
+def middle_points() -> Figure:
+    """Pure pixels among middle points that noise moves outwards: greedy and convex selection."""
+    panel = _found("middle points", convex.LEVELS, convex.recovery(trials=4))
+    return plots.recovery([panel], "Recovery of 10 pure pixels, mean of four trials")
+
+
+def _found(name: str, levels: Sequence[float], curves: dict[str, list[float]]) -> plots.Panel:
+    """The panel of a protocol, whose numbers are printed too."""
+    print(f"{name}, noise {', '.join(f'{level:.0e}' for level in levels)}")
+    for method, values in curves.items():
+        print(f"  {method}: {', '.join(f'{value:.2f}' for value in values)}")
+    percent = {method: [100 * value for value in values] for method, values in curves.items()}
+    return plots.Panel("noise level", levels, percent, log=True, title=name)
+
+
 FIGURES: dict[str, Callable[[], Figure]] = {
-    f.__name__: f for f in (swamp, starts, path, components, evolving, consistency)
+    figure.__name__: figure
+    for figure in (
+        swamp,
+        starts,
+        path,
+        components,
+        evolving,
+        consistency,
+        coding,
+        sparse,
+        pure_pixels,
+        middle_points,
+    )
 }
 
 

@@ -35,7 +35,7 @@ LOSSES = {
     1.5: BetaDivergence(1.5),
     3.0: BetaDivergence(3.0),
 }
-STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
+STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa", "snpa", "xray", "vca")
 WORKS = {
     "hals": ["frobenius"],
     "fista": ["frobenius"],

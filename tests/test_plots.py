@@ -265,3 +265,30 @@ class TestSave:
         plots.spectra(np.ones((5, 1)))
         pyplot = sys.modules.get("matplotlib.pyplot")
         assert pyplot is None or pyplot.get_fignums() == []
+
+
+class TestRecovery:
+    def test_draws_each_method_in_the_same_way_in_all_panels(self):
+        names = ("Trick-OMP", "HOMP", "Block-FISTA", "Block-FISTA, path", "path and HOMP")
+        curves = {name: [10.0 * i, 50.0, 90.0] for i, name in enumerate(names)}
+        panels = [
+            plots.Panel("SNR (dB), condition 200", [0, 20, 40], curves),
+            plots.Panel("condition of B, 20 dB", [1, 100, 1e4], curves, log=True),
+        ]
+        figure = plots.recovery(panels, "What is found", "nonzeros found (%)")
+        left, right = figure.axes
+        assert (left.get_xscale(), right.get_xscale()) == ("linear", "log")
+        for a, b in zip(left.get_lines(), right.get_lines(), strict=True):
+            assert (a.get_marker(), a.get_color()) == (b.get_marker(), b.get_color())
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == list(names)
+        assert_readable(figure)
+        assert_readable(plots.recovery(panels[:1], "One panel"))
+        four = plots.recovery([p._replace(title=str(i)) for i, p in enumerate(2 * panels)], "Four")
+        assert [axes.get_title() for axes in four.axes] == ["0", "1", "2", "3"]
+        assert_readable(four)
+
+    def test_refuses_nothing_and_curves_of_other_lengths(self):
+        with pytest.raises(ValueError, match="nothing to draw"):
+            plots.recovery([])
+        with pytest.raises(ValueError, match="'HOMP' has 1 values for 2"):
+            plots.recovery([plots.Panel("x", [0, 1], {"HOMP": [1.0]})])

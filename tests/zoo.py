@@ -42,11 +42,13 @@ from rlra_torch.iterations import (
     Repeat,
     Safeguarded,
     ScalarNewton,
+    SparseNNLS,
 )
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from rlra_torch.models import (
     CP,
     NMF,
+    Coded,
     Convolutive,
     Factors,
     Model,
@@ -64,6 +66,7 @@ from rlra_torch.regularizers import (
     Free,
     Gauge,
     Group,
+    InducedL1,
     KSparse,
     LowerBound,
     Monotone,
@@ -73,7 +76,9 @@ from rlra_torch.regularizers import (
     Ridge,
     Simplex,
     Smooth,
+    SparseSimplex,
     Sum,
+    SumAtMost,
     TotalVariation,
     Unimodal,
     UnitNorm,
@@ -187,6 +192,10 @@ REGULARIZERS = {
     "simplex of columns": RegularizerCase(
         lambda: Simplex(2.0, dim=-2), lambda x: 2 * _onto_simplex(x, -2)
     ),
+    "sparse simplex of rows": RegularizerCase(
+        lambda: SparseSimplex(2),
+        lambda x: _onto_simplex(_onto_sparse(x - x.amin(-1, True), 2, -1), -1),
+    ),
     "unit columns": RegularizerCase(UnitNorm, lambda x: _onto_sphere(x, -2)),
     "unit nonnegative columns": RegularizerCase(
         lambda: UnitNorm(nonnegative=True), lambda x: _onto_sphere(x.abs(), -2)
@@ -198,6 +207,8 @@ REGULARIZERS = {
     ),
     "group of columns": RegularizerCase(lambda: Group(0.3)),
     "group of nonnegative rows": RegularizerCase(lambda: Group(0.3, True, dim=-1), _positive),
+    "induced l1": RegularizerCase(lambda: InducedL1(0.3)),
+    "induced l1 of nonnegative columns": RegularizerCase(lambda: InducedL1(0.3, True), _positive),
     "gauge of nonnegative columns": RegularizerCase(
         lambda: Gauge(0.2, nonnegative=True), _positive
     ),
@@ -216,6 +227,9 @@ REGULARIZERS = {
     "smooth": RegularizerCase(lambda: Smooth(0.4)),
     "smooth rows, zero ends": RegularizerCase(lambda: Smooth(0.4, True, dim=-1)),
     ORTHONORMAL: RegularizerCase(Orthonormal, _onto_orthonormal),
+    "sum at most one": RegularizerCase(
+        SumAtMost, lambda x: _positive(x) / _positive(x).sum(-1, keepdim=True).clamp_min(1)
+    ),
     "sum of one": RegularizerCase(lambda: Sum(NonNegative(0.3)), _positive),
 }
 ELASTIC = tuple(name for name in REGULARIZERS if name.startswith("nonnegative"))
@@ -256,6 +270,7 @@ MODELS = {
     "tucker": ModelCase(partial(Tucker, 3), ((4, 2), (3, 2), (3, 3), (2, 2, 3))),
     "parafac2": ModelCase(Parafac2, ((4, 2), (3, 2), (3, 5, 2))),
     "single pixel": ModelCase(partial(Multilinear, "mp,pr,sr->ms"), ((4, 2), (2, 2), (5, 2))),
+    "coded": ModelCase(Coded, ((5, 3), (3, 2), (4, 2))),
     "rank first": ModelCase(partial(Multilinear, "ri,rj->ij"), ((3, 5), (3, 4))),
     "convolutive": ModelCase(Convolutive, ((3, 2), (6, 2))),
     "convolutive nmf": ModelCase(
@@ -308,6 +323,13 @@ BLOCK_ITERATIONS = {
     "fista": IterationCase(FISTA, regs=EVERY_REG),
     "active set": IterationCase(
         lambda: ActiveSet(2), regs=ELASTIC, descends=LEAST_SQUARES, gram=True
+    ),
+    "sparse nnls": IterationCase(
+        SparseNNLS,
+        regs=("nonnegative", "sparse nonnegative rows", "sparse simplex of rows"),
+        descends=LEAST_SQUARES,
+        unconvex=True,
+        gram=True,
     ),
     "admm": IterationCase(ADMM, EVERY_LOSS, tuple(sorted(set(EVERY_REG) - {ORTHONORMAL}))),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),

@@ -199,7 +199,7 @@ def unmix(
         method: one short name or several, as in `nmf`; None: "hals", "msom" and "mu" for Frobenius,
             "msom" and "mu" for other losses.
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
-        init: "random", "nndsvd", "nndsvda", "nndsvdar" or "spa".
+        init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa", "snpa", "xray" or "vca".
         max_iter: the largest number of iterations of each method.
         tol: on the scale-free KKT residual.
         check_every: iterations between two checks.

@@ -92,8 +92,8 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--init",
         metavar="NAME",
-        help="random, nndsvd, nndsvda, nndsvdar or spa (default: nndsvda; random with "
-        "--chunk-rows and on several processes)",
+        help="random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca (default: nndsvda; "
+        "random with --chunk-rows and on several processes)",
     )
     for name, kind, default, what in (
         ("max-iter", count, 500, "earlier iterations included"),

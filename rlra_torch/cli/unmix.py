@@ -62,7 +62,7 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         "--init",
         default="nndsvda",
         metavar="NAME",
-        help="random, nndsvd, nndsvda, nndsvdar or spa (default: nndsvda)",
+        help="random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca (default: nndsvda)",
     )
     add_stopping(group, max_iter=500, tol=1e-5)
     group.add_argument(

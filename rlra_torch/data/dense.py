@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..blocks import Block, DivergenceBlock, QuadraticBlock
+from ..blocks import Block, DivergenceBlock, KroneckerBlock, QuadraticBlock
 from ..functional.batch import picked, sum_each
 from ..functional.tree import Kept
 from ..kernels.beta import Products, Wanted, beta_products, worthwhile
@@ -88,6 +88,10 @@ class Dense(Data):
             gram = model.gram(factors, n, weights, kept)
             cross = layout.pack(model.cross(factors, n, y, kept))
             return QuadraticBlock(gram, cross, loss)
+        grams = model.grams(factors, n) if loss.quadratic and self.weights is None else None
+        if grams is not None:
+            cross = layout.pack(model.adjoint(factors, n, self._wide))
+            return KroneckerBlock(*grams, cross, loss)
         positive = self.positive(model, factors, n) if loss.constant_positive else None
         kind = TiledBlock if self._tiled(model, loss, factors) else DivergenceBlock
         y = self.y if kind is TiledBlock else self._wide

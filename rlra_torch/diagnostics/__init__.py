@@ -1,7 +1,7 @@
 """How far a point is from a solution, what it is worth, and whether it is the only one."""
 
 from .certificates import Certificate, certificate
-from .complete import Facets, cdl_identifiable
+from .complete import Facets, Needed, cdl_identifiable, samples_needed
 from .core import core_consistency
 from .gap import GapStop, duality_gap
 from .terms import congruence, degeneracy, leverage
@@ -13,6 +13,7 @@ __all__ = [
     "GapStop",
     "KRank",
     "Kruskal",
+    "Needed",
     "cdl_identifiable",
     "certificate",
     "congruence",
@@ -22,5 +23,6 @@ __all__ = [
     "k_rank",
     "kruskal",
     "leverage",
+    "samples_needed",
     "uniqueness_hints",
 ]

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..functional.arguments import whole_number
+
 LARGEST = 16  # atoms: subsets of them are enumerated
 
 
@@ -27,14 +29,55 @@ class Facets(NamedTuple):
         return min(self.points) >= self.needed
 
 
+class Needed(NamedTuple):
+    """How many samples make a basis with sparse codes unique.
+
+    Args:
+        facet: on each facet.
+        total: in all, where they spread evenly: a sample with k nonzeros lies on r - k facets.
+    """
+
+    facet: int
+    total: int
+
+
+def samples_needed(rank: int, k: int) -> Needed:
+    """How many samples with k of r components suffice, in general position.
+
+    ``floor(r (r - 2) / (r - k)) + 1`` on each facet: for k = 1 that is r in all, and
+    ``r^3 - 2 r^2 + r`` for k = r - 1.
+
+    Args:
+        rank: r, at least 2.
+        k: nonzeros of each sample, less than r.
+
+    Raises:
+        ValueError: numbers out of range.
+
+    References:
+        | Cohen, Gillis, Identifiability of low-rank sparse component analysis (2018)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), theorem 13
+
+    Example:
+        >>> samples_needed(3, 2), samples_needed(3, 1)
+        (Needed(facet=4, total=12), Needed(facet=2, total=3))
+    """
+    whole_number("the rank", rank, least=2)
+    if whole_number("k, the nonzeros of a sample,", k) >= rank:
+        raise ValueError(f"samples with {k} of {rank} components are not sparse; take k < {rank}")
+    facet = rank * (rank - 2) // (rank - k) + 1
+    return Needed(facet, -(-rank * facet // (rank - k)))
+
+
 def cdl_identifiable(codes: Tensor, k: int | None = None) -> Facets:
     """Count the samples on each facet of a complete dictionary of rank r.
 
-    A decomposition ``Y = D B^T`` with k-sparse rows of B and D of full column rank is essentially
-    unique if every facet (the span of all atoms but one) holds ``floor(r (r - 2) / (r - k)) + 1``
-    samples of which any r - 1 are independent. They are picked greedily; samples on one line
-    count once, and of the samples that use some s < r - 1 atoms only, s count, which is the general
-    position of coefficients that are not related to each other. What is zero must be so exactly.
+    A decomposition ``Y = D B^T`` with k-sparse rows of B and D of full column rank, square or tall
+    as in low-rank sparse component analysis, is essentially unique if every facet (the span of all
+    atoms but one) holds ``floor(r (r - 2) / (r - k)) + 1`` samples of which any r - 1
+    are independent. They are picked greedily; samples on one line count once, and of the samples
+    that use some s < r - 1 atoms only, s count, which is the general position of coefficients that
+    are not related to each other. What is zero must be so exactly.
 
     Args:
         codes: B, (n, r), a sample in each row.
@@ -72,7 +115,7 @@ def cdl_identifiable(codes: Tensor, k: int | None = None) -> Facets:
         )
     supports = _lines(codes.detach().cpu())
     points = tuple(_in_general_position(supports, atom, rank) for atom in range(rank))
-    return Facets(points, rank * (rank - 2) // (rank - k) + 1)
+    return Facets(points, samples_needed(rank, k).facet)
 
 
 def _lines(codes: Tensor) -> Tensor:

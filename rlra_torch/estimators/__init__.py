@@ -5,11 +5,14 @@ from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
 from .factorize import cp, factorize, nmf
 from .growth import Grown, grow
+from .minvol import minvol
 from .names import iteration_named, loss_named
 from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
+from .sparse_components import SparseComponents, sparse_component_analysis
+from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
 from .tucker import tucker
 
 __all__ = [
@@ -18,6 +21,9 @@ __all__ = [
     "Grown",
     "Parafac2Fit",
     "Regression",
+    "SparseComponents",
+    "SparsePath",
+    "SparseRegression",
     "complete_dictionary_learning",
     "coupled",
     "Compressed",
@@ -28,10 +34,14 @@ __all__ = [
     "grow",
     "iteration_named",
     "loss_named",
+    "minvol",
     "nmf",
     "nnkl",
     "nnls",
     "parafac2",
     "proco_als",
+    "sparse_component_analysis",
+    "sparse_nnls",
+    "sparse_nnls_path",
     "tucker",
 ]

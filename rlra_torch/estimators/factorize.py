@@ -64,9 +64,10 @@ def nmf(
         loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
         iteration: "hals" (the default for Frobenius), "amu" (for all else), "msom", "fista", "pg",
             "active_set", "als", "burg", "newton", "mu", "ccd", "sn", "joint", or an `Iteration`.
-        init: "random", "nndsvd", "nndsvda", "nndsvdar", "spa" or the pair (W, H); None: "nndsvda"
-            where the rank and the data allow, else "random". Named starts are made feasible,
-            scaled to the data, and balanced where there are penalties; factors are used as given.
+        init: "random", "nndsvd", "nndsvda", "nndsvdar", pure pixels by "spa", "snpa", "xray" or
+            "vca", or the pair (W, H); None: "nndsvda" where the rank and the data allow, else
+            "random". Named starts are made feasible, scaled to the data, and balanced where there
+            are penalties; factors are used as given.
         regs: a regularizer for W and one for H; None: nonnegative.
         weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry, and
             so does what a sparse mask does not store.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..data import Data, given
+from ..functional.pixels import select_columns
 from ..initialization import (
     hosvd_factors,
     hosvd_nonnegative,
@@ -20,6 +21,7 @@ from ..initialization import (
     spa,
 )
 from ..initialization.nndsvd import Variant
+from ..initialization.spa import check_columns, with_unused
 from ..iterations import (
     ADMM,
     FISTA,
@@ -45,6 +47,7 @@ from ..iterations import (
 from ..kernels.sampled import with_values
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
+from ..separable import Separable, snpa, vca, xray
 from .inputs import kind_of
 
 LOSSES: dict[str, Callable[[], Loss]] = {
@@ -73,7 +76,12 @@ WHOLE_ITERATIONS: dict[str, Callable[[], Iteration]] = {
     "hooi": HOOI,
     "joint": JointMM,
 }
-MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa")
+PURE_PIXELS: dict[str, Callable[[Tensor, int, int], Separable]] = {
+    "snpa": lambda y, rank, seed: snpa(y, rank),
+    "xray": lambda y, rank, seed: xray(y, rank),
+    "vca": lambda y, rank, seed: vca(y, rank, seed=seed),
+}
+MATRIX_STARTS = ("random", "nndsvd", "nndsvda", "nndsvdar", "spa", *PURE_PIXELS)
 TENSOR_STARTS = ("random", "svd", "hosvd", "jennrich")
 
 
@@ -185,9 +193,19 @@ def matrix_start(init: str, y: Tensor, rank: int, seed: int) -> Factors:
         return _nndsvd(y, rank, init, seed)
     if init == "spa":
         return spa(y, rank)
+    if init in PURE_PIXELS:
+        return _pure_pixels(init, y, rank, seed)
     raise ValueError(
         f"unknown init {init!r}: use {', '.join(map(repr, MATRIX_STARTS))} or the factors"
     )
+
+
+def _pure_pixels(init: str, y: Tensor, rank: int, seed: int) -> Factors:
+    """Columns of the data and their abundances; the first unused ones where there are too few."""
+    check_columns(init, y, rank)
+    y = y if y.layout == torch.strided else y.to_dense()
+    found = PURE_PIXELS[init](y, rank, seed)
+    return select_columns(y, with_unused(found.indices, y.shape[-1])), found.factors[1]
 
 
 def _nndsvd(y: Tensor, rank: int, variant: Variant, seed: int) -> Factors:

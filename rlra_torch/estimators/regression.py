@@ -120,8 +120,8 @@ def _regress(
     a = like(A, "A", y)
     vector = y.ndim == a.ndim - 1
     y = y[..., None] if vector else y
-    _check_shapes(a, y, Y)
-    _check_entries(a, y, loss)
+    check_shapes(a, y, Y)
+    check_entries(a, y, loss)
     if iteration == "active_set" and reg.degree == 0:
         iteration = ActiveSet(on_support=_through_qr(a, y))
     step = Alternating(block_iteration_named(iteration, loss, "active_set")).to(y.device)
@@ -154,7 +154,12 @@ def _through_qr(a: Tensor, y: Tensor) -> Callable[[QuadraticBlock, Tensor], Tens
     return lambda block, passive: masked_least_squares(root, target, passive)
 
 
-def _check_shapes(a: Tensor, y: Tensor, given: Array) -> None:
+def check_shapes(a: Tensor, y: Tensor, given: Array) -> None:
+    """Check that a matrix and right-hand sides fit.
+
+    Raises:
+        ValueError: they do not.
+    """
     if a.ndim < 2:
         raise ValueError(f"A must be a matrix, got shape {tuple(a.shape)}")
     if y.ndim != a.ndim or y.shape[:-1] != a.shape[:-1]:
@@ -164,7 +169,12 @@ def _check_shapes(a: Tensor, y: Tensor, given: Array) -> None:
         )
 
 
-def _check_entries(a: Tensor, y: Tensor, loss: Loss) -> None:
+def check_entries(a: Tensor, y: Tensor, loss: Loss) -> None:
+    """Check that a loss can take them.
+
+    Raises:
+        ValueError: NaN or infinite entries, or negative ones where the loss takes none.
+    """
     for name, x in (("A", a), ("Y", y)):
         bad = int((~x.isfinite()).sum())
         if bad:

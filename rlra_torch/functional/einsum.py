@@ -210,6 +210,7 @@ class Contraction(NamedTuple):
 
     def __call__(self, *operands: Tensor) -> Tensor:
         """The result for these tensors, in their dtype: autocast lowers the product only."""
+        dtype = operands[0].dtype
         if self.sizes is not None and self.sizes == tuple(x.ndim for x in operands):
             first, second = operands[self.order], operands[1 - self.order]
             found = torch.tensordot(first, second, dims=self.dims)  # pyright: ignore[reportArgumentType]
@@ -217,7 +218,7 @@ class Contraction(NamedTuple):
             found = _contracted(self.equation, operands)
         else:
             found = torch.einsum(self.equation, *operands)
-        return found.to(operands[0].dtype)
+        return found.to(dtype)
 
 
 class Pair(NamedTuple):

@@ -6,6 +6,7 @@ from .admm import ADMM
 from .alternating import Alternating, Counted
 from .balanced import Balanced
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
+from .best_subset import BestSubset
 from .burg import BurgMirrorDescent
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
@@ -20,6 +21,7 @@ from .imputed import Imputed
 from .inertial import Inertial
 from .joint import JointMM
 from .lista import LISTA
+from .majorized import Majorized
 from .marginals import Marginals
 from .mu import MU
 from .nesterov import Nesterov
@@ -28,6 +30,7 @@ from .pro_als import ProALS, ProcoALS
 from .projected_ls import ProjectedLeastSquares
 from .safeguarded import Safeguarded
 from .som import MSOM, SOM
+from .sparse_nnls import SparseNNLS
 
 __all__ = [
     "ADMM",
@@ -42,6 +45,7 @@ __all__ = [
     "ActiveSet",
     "Alternating",
     "Balanced",
+    "BestSubset",
     "BlockIteration",
     "BurgMirrorDescent",
     "CoordinateNewton",
@@ -55,6 +59,7 @@ __all__ = [
     "Inertial",
     "Iteration",
     "JointMM",
+    "Majorized",
     "Marginals",
     "Nesterov",
     "ProALS",
@@ -66,6 +71,7 @@ __all__ = [
     "Repeat",
     "Safeguarded",
     "ScalarNewton",
+    "SparseNNLS",
     "State",
     "iterates",
     "require_iteration",

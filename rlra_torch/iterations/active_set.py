@@ -10,6 +10,7 @@ from torch import Tensor
 from ..blocks import Block, QuadraticBlock
 from ..functional.arguments import whole_number
 from ..functional.linalg import masked_solve
+from ..functional.pivots import pivot
 from ..problem import Problem
 from ..regularizers import ElasticNet, Regularizer
 from .base import BlockIteration, require_gram
@@ -75,7 +76,7 @@ class ActiveSet(BlockIteration):
         penalized = QuadraticBlock(gram, cross, block.loss)
         passive = memory[0]
         for _ in range(self.pivots):
-            x, passive = _pivot(x, passive, self.on_support(penalized, passive), penalized)
+            x, passive = pivot(x, passive, self.on_support(penalized, passive), (gram, cross))
         return x, (passive,)
 
     def check(self, problem: Problem, n: int) -> None:
@@ -96,23 +97,3 @@ class ActiveSet(BlockIteration):
 
 def _through_gram(block: QuadraticBlock, passive: Tensor) -> Tensor:
     return masked_solve(block.gram, block.cross, passive)
-
-
-def _pivot(x: Tensor, passive: Tensor, z: Tensor, block: QuadraticBlock) -> tuple[Tensor, Tensor]:
-    eps = torch.finfo(x.dtype).eps
-    blocked = passive & (z <= 0)
-    any_blocked = blocked.any(-1, keepdim=True)
-    # Towards z, up to the first entry that vanishes.
-    ratio = torch.where(blocked, x / (x - z).clamp_min(torch.finfo(x.dtype).tiny), torch.inf)
-    t = ratio.amin(-1, keepdim=True).clamp(0, 1)
-    moved = torch.where(any_blocked, x + t * (z - x), z)
-    leaves = blocked & (ratio <= t)
-    moved = torch.where(passive & ~leaves, moved, 0).clamp_min(0)
-    # A solved row takes in the entry whose multiplier is most negative, beyond rounding.
-    dual = -block.gradient(moved)
-    noise = 10 * eps * (block.cross.abs() + (dual - block.cross).abs())
-    candidates = torch.where(passive | any_blocked | (dual <= noise), -torch.inf, dual)
-    best = candidates.argmax(-1, keepdim=True)
-    index = torch.arange(x.shape[-1], device=x.device)
-    joins = (index == best) & (candidates > -torch.inf)
-    return moved, (passive & ~leaves) | joins

@@ -1,6 +1,7 @@
 """Models: maps that are linear in each of their factors."""
 
 from .base import Factors, Gauge, Model
+from .coded import Coded
 from .convolutive import Convolutive
 from .coupled import Coupled
 from .multilinear import CP, NMF, Multilinear, Tucker
@@ -10,6 +11,7 @@ from .sensed import Sensed
 __all__ = [
     "CP",
     "NMF",
+    "Coded",
     "Convolutive",
     "Coupled",
     "Factors",

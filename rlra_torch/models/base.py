@@ -102,6 +102,13 @@ class Model(nn.Module, ABC):
         """
         raise TypeError(f"{type(self).__name__} gives no gram for factor {n}")
 
+    def grams(self, factors: Factors, n: int) -> tuple[Tensor, Tensor] | None:
+        """P and Q, symmetric, with ``P x Q`` the normal operator on a matrix factor; or None.
+
+        For models in which the gram, the Kronecker product of the two, would be large.
+        """
+        return None
+
     def normal(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """``J_n^T J_n x_n``, as a block, where there is a gram."""
         return times_gram(self.layout(n).pack(factors[n]), self.gram(factors, n, None, kept))

@@ -258,12 +258,12 @@ class CP(Multilinear):
     ) -> Tensor:
         kept = Kept() if kept is None else kept
         if weights is None:
-            found = [
+            grams: list[Tensor] = [
                 kept(("gram", m), (x,), lambda x=x: (x.mT @ x).to(x.dtype))
                 for m, x in enumerate(factors)
                 if m != n
             ]
-            return math.prod(found[1:], start=found[0])
+            return math.prod(grams[1:], start=grams[0])
         if self.ndim == 2:
             return super().gram(factors, n, weights, kept)
         # The weighted gram of a row is the adjoint of the weights in the products of two columns.

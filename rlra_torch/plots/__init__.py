@@ -8,12 +8,14 @@ from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.paths import penalty_path
 from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
+from rlra_torch.plots.recovery import Panel, recovery
 from rlra_torch.plots.spectra import spectra
 from rlra_torch.plots.style import OKABE_ITO, save
 
 __all__ = [
     "OKABE_ITO",
     "Mode",
+    "Panel",
     "Record",
     "abundance_maps",
     "components",
@@ -23,6 +25,7 @@ __all__ = [
     "penalty_path",
     "race",
     "rank_curves",
+    "recovery",
     "save",
     "spectra",
 ]

@@ -14,11 +14,14 @@ from .couplings import (
 from .elementwise import L1, Box, ElasticNet, Free, LowerBound, NonNegative, Ridge
 from .evolving import Parafac2Set, TemporalSmoothness
 from .gauges import Gauge, Polar
+from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
+from .sparse_simplex import SparseSimplex
 from .sums import Sum
 from .support import Support
-from .vectorwise import Group, KSparse, Orthonormal, Simplex, UnitNorm
+from .vectorwise import Group, KSparse, Orthonormal, Simplex, SumAtMost, UnitNorm
+from .volume import LogDet
 
 __all__ = [
     "L1",
@@ -29,8 +32,10 @@ __all__ = [
     "Free",
     "Gauge",
     "Group",
+    "InducedL1",
     "Joint",
     "KSparse",
+    "LogDet",
     "LowerBound",
     "MappedColumns",
     "MappedRows",
@@ -49,8 +54,10 @@ __all__ = [
     "Same",
     "Simplex",
     "Smooth",
+    "SparseSimplex",
     "Split",
     "Sum",
+    "SumAtMost",
     "Support",
     "TemporalSmoothness",
     "TotalVariation",

@@ -65,6 +65,30 @@ class Simplex(Vectorwise):
         return f"total={self.total:g}, dim={self.dim}"
 
 
+class SumAtMost(Simplex):
+    """``x >= 0`` and ``sum x <= total`` for each row (abundances with shade) or column.
+
+    Args:
+        total: the largest sum, positive.
+        dim: -1 for the rows of the factor, -2 for its columns.
+
+    Raises:
+        ValueError: a sum that is not positive.
+
+    Example:
+        >>> import torch
+        >>> SumAtMost().prox(torch.tensor([[2.0, 0.0], [0.5, -1.0]]), 1.0)
+        tensor([[1.0000, 0.0000],
+                [0.5000, 0.0000]])
+    """
+
+    def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
+        """The projection; the step does not matter."""
+        inside = x.clamp_min(0)
+        within = inside.sum(self.dim, keepdim=True) <= self.total
+        return torch.where(within, inside, super().prox(x, step))
+
+
 class UnitNorm(Vectorwise):
     """``||x||_2 = 1`` for each column (or row), and ``x >= 0`` if wanted.
 

@@ -89,9 +89,8 @@ def _degrees(reg: Regularizer) -> list[float]:
 
 def _alike(reg: Regularizer, dim: int) -> bool:
     """Whether a penalty is the same for every slice along a dimension, each on its own."""
-    weights = (*reg.parameters(), *reg.buffers())
     apart = -1 not in reg.couples if dim == -1 else not reg.couples
-    return apart and all(weight.ndim == 0 for weight in weights)
+    return apart and all(weight.ndim == 0 for weight in reg.weighing)
 
 
 def _penalties(reg: Regularizer, x: Tensor, own: int, dim: int) -> dict[float, Tensor]:

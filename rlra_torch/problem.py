@@ -14,6 +14,7 @@ from .balancing import Freedom, best_scales, freedoms
 from .blocks import Block
 from .data import Data, Parts, given
 from .functional.batch import sum_each
+from .functional.tree import Kept
 from .losses import Frobenius, Loss
 from .models import Factors, Model
 from .regularizers import Coupling, Joint, Regularizer
@@ -77,6 +78,7 @@ class Problem:
     free: tuple[int, ...] | None = None
     couplings: tuple[Coupling, ...] = ()
     data: Data = field(init=False, repr=False)
+    kept: Kept | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_parts(self.y, self.model, self.loss, self.regs, self.weights)
@@ -126,7 +128,11 @@ class Problem:
 
     def count(self, n: int) -> int:
         """How many entries a product with the data of factor ``n`` visits."""
-        return self.data.seen(self.model, self.loss, n)[1]
+
+        def found() -> int:
+            return self.data.seen(self.model, self.loss, n)[1]
+
+        return found() if self.kept is None else self.kept(("count", n), (self.data,), found)
 
     def sweep(self) -> Problem:
         """The same problem for one sweep over the factors.
@@ -136,6 +142,14 @@ class Problem:
         """
         swept = self.data.sweep(self.model)
         return self if swept is self.data else self._with("data", swept)
+
+    def for_solve(self) -> Problem:
+        """The same problem for many sweeps and checks: what they have in common is computed once.
+
+        A check takes partial products of the sweep before and leaves some for the next one; the
+        size of the data is known from the first check on.
+        """
+        return self.sweep()._with("kept", Kept())
 
     def parts(self, factors: Factors) -> Parts:
         """The loss and its gradient in all free factors, from one pass over the data."""
@@ -180,7 +194,7 @@ class Problem:
             squares: the squared length of the step in each entry of a block, from its number, the
                 block, the gradient, the metric and the regularizer; None: `proximal_squares`.
         """
-        parts, curvature = self.parts(factors), self.data.curvature(self.model, self.loss)
+        parts, (curvature, size) = self.parts(factors), self._units()
         gain = curvature.new_zeros(self.batch_shape)
         for n, (positive, negative) in parts.splits.items():
             x, reg = self.pack(n, factors), self.regularizer(n, factors)
@@ -190,7 +204,6 @@ class Problem:
             else:
                 entries = squares(n, x, gradient, metric, reg)
             gain = gain + self._summed(entries)
-        size = self.data.size(self.model, self.loss)
         residual = (gain / size.clamp_min(torch.finfo(size.dtype).tiny)).sqrt()
         return self._penalized(parts.value, factors), residual
 
@@ -248,8 +261,12 @@ class Problem:
 
         Factors in linear couplings have none: the relations between them would not hold any more.
         """
-        tied = {n for coupling in self.couplings for n in coupling.factors}
-        return freedoms(self.model, self.regs, [n for n in self.order if n not in tied])
+
+        def found() -> tuple[Freedom, ...]:
+            tied = {n for coupling in self.couplings for n in coupling.factors}
+            return freedoms(self.model, self.regs, [n for n in self.order if n not in tied])
+
+        return found() if self.kept is None else self.kept("freedoms", (self.regs,), found)
 
     def balance(self, factors: Factors) -> Factors:
         """What to multiply the columns of each factor by, so that the penalties are least.
@@ -340,6 +357,14 @@ class Problem:
         """The same problem with some factors held fixed."""
         return replace(self, free=tuple(n for n in self.order if n not in frozen))
 
+    def repeated(self, count: int) -> Problem | None:
+        """The same problem ``count`` times as one batch, or None where the data does not allow it.
+
+        The data is held once.
+        """
+        data = self.data.repeated(count)
+        return None if data is None else self._with("data", data)
+
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
@@ -349,6 +374,15 @@ class Problem:
         other = copy(self)
         object.__setattr__(other, name, value)
         return other
+
+    def _units(self) -> tuple[Tensor, Tensor]:
+        """The curvature and the size of the data."""
+
+        def made() -> tuple[Tensor, Tensor]:
+            own = self.model, self.loss
+            return self.data.curvature(*own), self.data.size(*own)
+
+        return made() if self.kept is None else self.kept("units", (self.data,), made)
 
     def _penalized(self, total: Tensor, factors: Factors) -> Tensor:
         if isinstance(self.regs, Joint):

@@ -33,6 +33,7 @@ from experiments import exactly_sparse
 from matplotlib.figure import Figure
 from race import contests
 from race.slices import parafac2
+from race.tensors import tensors
 
 from rlra_torch.datasets import load_image
 from rlra_torch.estimators import sparse_nnls
@@ -462,6 +463,7 @@ TASKS = {
     "inner": inner,
     "unrolled": unrolled,
     "parafac2": parafac2,
+    "tensors": tensors,
     "sparse-nnls": sparse_regression,
 }
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..blocks import Block
 from ..functional.scaling import penalized_scale
+from ..functional.tree import Kept
 from ..losses import BetaDivergence, Loss, Several
 from ..models import Factors, Model
 
@@ -73,11 +74,13 @@ class Data(ABC):
         shape: (*, ...), what the model predicts, with the leading dimensions.
         dtype: what is computed in, and the dtype of the factors.
         device: where the factors are.
+        kept: what is remembered while the factors that it was made from last, or None.
     """
 
     shape: torch.Size
     dtype: torch.dtype
     device: torch.device
+    kept: Kept | None = None
 
     @abstractmethod
     def stored(self) -> Iterator[Stored]:
@@ -206,7 +209,7 @@ class Data(ABC):
             x: the factor as a block.
             curvature: of `curvature`.
         """
-        energy = model.column_energy(factors, n)
+        energy = model.column_energy(factors, n, self.kept)
         energy = energy.expand(*energy.shape[:-1], x.shape[-1])
         # A component that is zero adds nothing to the rank: problems padded with it keep theirs.
         rank = model.density(factors, n) * (energy > 0).sum(-1, keepdim=True)
@@ -217,6 +220,14 @@ class Data(ABC):
 
         Args:
             where: their indices along each leading dimension, (k,) each.
+        """
+        return None
+
+    def repeated(self, count: int) -> Data | None:
+        """The same data for each of several problems, or None where that cannot be.
+
+        Args:
+            count: the new leading dimension.
         """
         return None
 

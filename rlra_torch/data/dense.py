@@ -84,8 +84,8 @@ class Dense(Data):
         layout = model.layout(n)
         if loss.quadratic and model.has_gram(n):
             kept = Kept() if self.kept is None else self.kept
-            gram = model.gram(factors, n, self.weights, kept)
-            y = kept("observed", (self.y,), lambda: self._weighted(self._wide))
+            y, weights = kept("observed", (self.y,), lambda: self._observed(model))
+            gram = model.gram(factors, n, weights, kept)
             cross = layout.pack(model.cross(factors, n, y, kept))
             return QuadraticBlock(gram, cross, loss)
         grams = model.grams(factors, n) if loss.quadratic and self.weights is None else None
@@ -98,7 +98,8 @@ class Dense(Data):
         return kind(model, loss, y, self.weights, factors, n, positive)
 
     def sweep(self, model: Model) -> Dense:
-        if model.ndim < 3:
+        # A compiled step cannot see what is remembered outside of it.
+        if self.kept is not None and not torch.compiler.is_compiling():
             return self
         other = copy(self)
         object.__setattr__(other, "kept", Kept())
@@ -156,9 +157,13 @@ class Dense(Data):
     def _through_normal(
         self, model: Model, loss: Loss, factors: Factors, order: tuple[int, ...]
     ) -> Parts:
-        kept, y = Kept(), self._wide
+        kept = Kept() if self.kept is None else self.kept
+        y, _ = kept("observed", (self.y,), lambda: self._observed(model))
         splits = {
-            n: (model.normal(factors, n), model.layout(n).pack(model.cross(factors, n, y, kept)))
+            n: (
+                model.normal(factors, n, kept),
+                model.layout(n).pack(model.cross(factors, n, y, kept)),
+            )
             for n in order
         }
         return Parts(self.total(model, loss, factors), splits)
@@ -195,6 +200,10 @@ class Dense(Data):
         weights = None if self.weights is None else picked(self.weights, where)
         return self.like(picked(self.y, where), weights)
 
+    def repeated(self, count: int) -> Dense:
+        weights = None if self.weights is None else self.weights.expand(count, *self.shape)
+        return self.like(self.y.expand(count, *self.shape), weights)
+
     def like(self, y: Tensor, weights: Tensor | None) -> Dense:
         """Other tensors for the same kind of data, whose missing entries are marked already."""
         other = copy(self)
@@ -205,6 +214,16 @@ class Dense(Data):
     @property
     def _wide(self) -> Tensor:
         return self.y.to(self.dtype)
+
+    def _observed(self, model: Model) -> tuple[Tensor, Tensor | None]:
+        """The weighted data and the weights, once for all problems that share them.
+
+        A product with the factors of all of these problems is then a single one.
+        """
+        y, weights, lead = self._wide, self.weights, self.y.ndim - model.ndim
+        while lead and y.stride(0) == 0 and (weights is None or weights.stride(0) == 0):
+            y, weights, lead = y[0], None if weights is None else weights[0], lead - 1
+        return y if weights is None else weights * y, weights
 
     def _weighted(self, entries: Tensor) -> Tensor:
         return entries if self.weights is None else self.weights * entries

@@ -67,11 +67,7 @@ class Terms(Data):
             yield from data.stored()
 
     def terms(self, model: Model, loss: Loss, factors: Factors) -> list[Term]:
-        model, found = _coupled(model), []
-        for i, data in enumerate(self.several):
-            one = (loss.loss(i), loss.weight(i)) if isinstance(loss, Several) else (loss, None)
-            found.append(Term(data, model.model(i), *one, model.own(i, factors), model.which[i]))
-        return found
+        return [self._term(_coupled(model), loss, factors, i) for i in range(len(self.several))]
 
     def check(self, model: Model) -> None:
         if not isinstance(model, Coupled):
@@ -127,18 +123,22 @@ class Terms(Data):
         )
 
     def rest(self, model: Model, loss: Loss, factors: Factors, n: int) -> Tensor:
-        others = [term for term in self.terms(model, loss, factors) if n not in term.which]
-        if not others:
+        model = _coupled(model)
+        used = {i for i, _ in model.uses(n)}
+        if len(used) == len(self.several):
             return super().rest(model, loss, factors, n)
+        unused = (i for i in range(len(self.several)) if i not in used)
+        others = (self._term(model, loss, factors, i) for i in unused)
         return _sum(
             term.weighed(term.data.total(term.model, term.loss, term.factors)) for term in others
         )
 
     def block(self, model: Model, loss: Loss, factors: Factors, n: int) -> Block:
-        shares = []
-        held = [term for term in self.terms(model, loss, factors) if n in term.which]
-        for term in held:
-            own = term.which.index(n)
+        model = _coupled(model)
+        shares, held = [], []
+        for i, own in model.uses(n):
+            term = self._term(model, loss, factors, i)
+            held.append(term)
             block = term.data.block(term.model, term.loss, term.factors, own)
             shares.append(Share(block, term.weight, term.model.layout(own)))
         if len(shares) == 1 and shares[0].weight is None:
@@ -249,6 +249,15 @@ class Terms(Data):
         found = [data.picked(where) for data in self.several]
         some = tuple(data for data in found if data is not None)
         return Terms(some) if len(some) == len(found) else None
+
+    def repeated(self, count: int) -> Terms | None:
+        found = [data.repeated(count) for data in self.several]
+        some = tuple(data for data in found if data is not None)
+        return Terms(some) if len(some) == len(found) else None
+
+    def _term(self, model: Coupled, loss: Loss, factors: Factors, i: int) -> Term:
+        one = (loss.loss(i), loss.weight(i)) if isinstance(loss, Several) else (loss, None)
+        return Term(self.several[i], model.model(i), *one, model.own(i, factors), model.which[i])
 
 
 def _coupled(model: Model) -> Coupled:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..data import Dense, Terms
 from ..functional.randomized import as_generator
+from ..models import Coupled, Model
 from ..problem import Problem
 from .inputs import Array, like
 from .modes import Modes
@@ -49,7 +50,7 @@ def coupled_start(problem: Problem, modes: Modes, seed: int, init: CoupledStart)
         signed = bool((first.prox(-draw.abs(), tiny) < 0).any())
         signed = signed and not problem.loss_of(n).nonnegative
         if init == "svd" or (init is None and signed):
-            leading = _leading(data, modes, letter, draw.shape[1])
+            leading = _leading(data, problem.model, modes, letter, draw.shape[1])
             draw = torch.cat((leading, draw[:, leading.shape[1] :]), 1)
         if not signed:
             # Each entry away from 0, which a multiplicative update never leaves.
@@ -58,12 +59,13 @@ def coupled_start(problem: Problem, modes: Modes, seed: int, init: CoupledStart)
     return found
 
 
-def _leading(data: Terms, modes: Modes, letter: str, count: int) -> Tensor:
+def _leading(data: Terms, model: Model, modes: Modes, letter: str, count: int) -> Tensor:
     """The leading singular vectors of all dense unfoldings with a mode; none without those."""
+    assert isinstance(model, Coupled)
     gram = torch.zeros((), dtype=data.dtype, device=data.device)
     for i, (part, name) in enumerate(zip(data.several, modes.names, strict=True)):
         if letter in name and isinstance(part, Dense):
-            y = part.imputed(modes.model().model(i)).movedim(name.index(letter), 0).flatten(1)
+            y = part.imputed(model.model(i)).movedim(name.index(letter), 0).flatten(1)
             tiny = torch.finfo(y.dtype).tiny
             gram = gram + (y @ y.mT) / y.square().sum().clamp_min(tiny)
     if not gram.ndim:

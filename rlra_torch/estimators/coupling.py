@@ -26,7 +26,7 @@ from ..losses import Loss, Several
 from ..models import Factors
 from ..problem import Problem
 from ..regularizers import Coupling, Free, NonNegative, Regularizer
-from ..solvers import Progress, Solution, solve
+from ..solvers import Solution, best_start, solve
 from ..solvers.solve import Callback
 from .coupled_starts import CoupledStart, coupled_start
 from .inputs import Array, Back, check_seed, check_values, kind_of, observations, to_tensor
@@ -35,6 +35,9 @@ from .names import iteration_named, loss_named
 from .results import Factorization, checks, plain
 
 Named = str | float | Loss
+
+SCREENED = 30
+"""Iterations that several starts take before the best goes on alone."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def coupled(
         masks: weights of the entries of each data set, or None; 0 or False marks a missing one.
         init: "random", "svd", or the factors to start from, by letter. None: "svd" for factors of
             any sign, else "random". Named starts are scaled to the data.
-        starts: how many are tried, the others random: 30 iterations each, then the best goes on.
+        starts: how many are tried, the others random: 20 iterations of all, then the best goes on.
         max_iter, tol, check_every, seed, callbacks: as in `nmf`.
 
     Returns:
@@ -157,14 +160,18 @@ def coupled(
     step = _iteration(iteration, problem, every)
     step.check(problem)
     seed = check_seed(seed)
+    several = 1 if isinstance(init, Mapping) else whole_number("starts", starts)
     begins = [
-        _begin(problem, modes, seed + k, init if k == 0 else "random")
-        for k in range(1 if isinstance(init, Mapping) else whole_number("starts", starts))
+        _begin(problem, modes, seed + k, init if k == 0 else "random") for k in range(several)
     ]
+    first = begins[0]
+    if several > 1:
+        count = min(max_iter, SCREENED)
+        first, _ = best_start(step, problem, begins, iterations=count, tol=tol)
     solution = solve(
         step,
         problem,
-        _best(step, problem, begins, min(max_iter, 30), tol),
+        first,
         max_iter=max_iter,
         tol=tol,
         check_every=check_every,
@@ -261,20 +268,6 @@ def _iteration(iteration: Any, problem: Problem, losses: list[Loss]) -> Iteratio
 def _begin(problem: Problem, modes: Modes, seed: int, init: CoupledStart) -> Factors:
     start = modes.with_selections(coupled_start(problem, modes, seed, init), problem.data)
     return start if isinstance(init, Mapping) else problem.scaled(start)
-
-
-def _best(
-    step: Iteration, problem: Problem, begins: list[Factors], count: int, tol: float
-) -> Factors | Progress:
-    """The start that is lowest after a few iterations, where it stands then."""
-    if len(begins) == 1:
-        return begins[0]
-    found: list[Progress] = []
-    for factors in begins:
-        kept: list[Progress] = []
-        solve(step, problem, factors, max_iter=count, tol=tol, callbacks=(kept.append,))
-        found.append(kept[-1])
-    return min(found, key=lambda progress: float(progress.history[-1].objective))
 
 
 def _each(value: Any, name: str, count: int) -> list[Any]:  # noqa: ANN401

@@ -56,7 +56,8 @@ def parafac2(
     it is fitted directly, after a lossless compression of slices that are longer than wide; with
     one by AO-ADMM, and B meets its regularizer exactly and the common cross product up to the gap
     that the result tells. Missing entries are imputed at each step where the fit is direct, and
-    weigh nothing in AO-ADMM.
+    weigh nothing in AO-ADMM. Where a whole column of a slice is missing, its row of B_k is 0 unless
+    a regularizer of B says more.
 
     Args:
         slices: K matrices I x J_k as a list, or a tensor (K, I, J); NaN marks missing entries.

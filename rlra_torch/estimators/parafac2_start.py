@@ -20,7 +20,7 @@ from .inputs import kind_of, like
 from .parafac2_fit import Parafac2Fit, Screening, of_start
 from .slices import Slices
 
-SCREENED = 40
+SCREENED = 20
 """Iterations that several starts take before the best goes on alone."""
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import string
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
+import opt_einsum
 import torch
 from torch import Tensor
 
 
-class Layout(NamedTuple):
+@dataclass(frozen=True)
+class Layout:
     """How one factor becomes a block ``(*, batch, rows, rank)``, and back.
 
     Args:
@@ -22,12 +26,13 @@ class Layout(NamedTuple):
     permutation: tuple[int, ...]
     batch: int
     rows: int
+    trivial: bool = field(init=False, repr=False, compare=False)
+    """Whether the factor already is a block, so that both maps return their argument."""
 
-    @property
-    def trivial(self) -> bool:
-        """Whether the factor already is a block, so that both maps return their argument."""
+    def __post_init__(self) -> None:
         single = self.rows == 1 and len(self.permutation) - self.batch == 2
-        return single and self.permutation == tuple(range(len(self.permutation)))
+        trivial = single and self.permutation == tuple(range(len(self.permutation)))
+        object.__setattr__(self, "trivial", trivial)
 
     def pack(self, x: Tensor) -> Tensor:
         """The factor as a block ``(*, batch, rows, rank)``; a view where strides allow."""
@@ -166,7 +171,9 @@ class Contraction(NamedTuple):
     """`torch.einsum`, but one plain matrix product where two operands allow it.
 
     The batched product that einsum always takes is about twice as slow on a CPU when one operand is
-    thin, as a factor is beside the data.
+    thin, as a factor is beside the data. More than two operands are contracted pair by pair in an
+    order that is looked for once for all tensors of these shapes: the search takes longer than the
+    products of a small problem.
 
     Args:
         equation: with an ellipsis in front of each term.
@@ -203,12 +210,53 @@ class Contraction(NamedTuple):
 
     def __call__(self, *operands: Tensor) -> Tensor:
         """The result for these tensors, in their dtype: autocast lowers the product only."""
+        dtype = operands[0].dtype
         if self.sizes is not None and self.sizes == tuple(x.ndim for x in operands):
             first, second = operands[self.order], operands[1 - self.order]
             found = torch.tensordot(first, second, dims=self.dims)  # pyright: ignore[reportArgumentType]
+        elif len(operands) > 2 and not torch.compiler.is_compiling():
+            found = _contracted(self.equation, operands)
         else:
             found = torch.einsum(self.equation, *operands)
-        return found.to(operands[0].dtype)
+        return found.to(dtype)
+
+
+class Pair(NamedTuple):
+    """One step of a long contraction.
+
+    Args:
+        which: the operands that it takes, out of those that are left; the result comes last.
+        apply: of these to the result.
+    """
+
+    which: tuple[int, ...]
+    apply: Contraction
+
+
+def _contracted(equation: str, operands: Sequence[Tensor]) -> Tensor:
+    left = list(operands)
+    for which, apply in _pairs(equation, tuple(tuple(x.shape) for x in operands)):
+        taken = [left[m] for m in which]
+        left = [x for m, x in enumerate(left) if m not in which]
+        left.append(apply(*taken))
+    return left[0]
+
+
+@lru_cache(maxsize=1024)
+def _pairs(equation: str, shapes: tuple[tuple[int, ...], ...]) -> tuple[Pair, ...]:
+    """The cheapest order for tensors of these shapes."""
+    path, _ = opt_einsum.contract_path(equation, *shapes, shapes=True)
+    left, _, output = equation.replace("...", "").partition("->")
+    terms, steps = left.split(","), []
+    for which in path:
+        taken = tuple(terms[m] for m in which)
+        terms = [term for m, term in enumerate(terms) if m not in which]
+        rest = "".join(terms) + output
+        letters = dict.fromkeys("".join(taken))
+        result = "".join(a for a in letters if a in rest) if terms else output
+        steps.append(Pair(tuple(which), Contraction.of(_terms(taken, result))))
+        terms.append(result)
+    return tuple(steps)
 
 
 def _terms(operands: tuple[str, ...], result: str) -> str:

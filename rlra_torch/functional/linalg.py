@@ -103,16 +103,21 @@ def solve_gram(gram: Tensor, cross: Tensor, near: Tensor | None = None) -> Tenso
         >>> solve_gram(2 * torch.eye(2), torch.tensor([[2.0, 4.0]]))
         tensor([[1., 2.]])
     """
-    if near is not None:
-        return near + solve_gram(gram, cross - times_gram(near, gram))
     if gram.ndim > cross.ndim:
+        if near is not None:
+            return near + solve_gram(gram, cross - times_gram(near, gram))
         return masked_solve(gram, cross, torch.ones_like(cross, dtype=torch.bool))
-    unit, scale, _, jitter = _scaled(gram)
-    root, _ = torch.linalg.cholesky_ex(unit + jitter)
-    right = cross.mT * scale[..., :, None]
+    finfo, right = torch.finfo(gram.dtype), cross.mT
+    if near is not None:
+        right = right - gram @ near.mT
+    # Relative to the diagonal: Cholesky does not see how rows and columns are scaled.
+    diagonal = gram.diagonal(dim1=-2, dim2=-1).clamp_min(finfo.tiny / finfo.eps)
+    jitter = torch.diag_embed(4 * finfo.eps * gram.shape[-1] * diagonal)
+    root, _ = torch.linalg.cholesky_ex(gram + jitter)
     z = torch.cholesky_solve(right, root)
-    z = z + torch.cholesky_solve(right - unit @ z, root)
-    return (z * scale[..., :, None]).mT
+    if near is not None:
+        return near + z.mT  # which is a refinement, of the solution that is near
+    return (z + torch.cholesky_solve(right - gram @ z, root)).mT
 
 
 def damped_root(gram: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,9 +41,9 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
         return 1.0
     exponents, weights = np.array(list(slope)), np.array(list(slope.values()))
 
-    def derivative(u: float) -> float:
-        terms = exponents * u + np.log(np.abs(weights))
-        return float(np.sum(np.sign(weights) * np.exp(terms - terms.max())))
+    def derivative(u: Any) -> Any:  # noqa: ANN401
+        terms = np.multiply.outer(u, exponents) + np.log(np.abs(weights))
+        return (np.sign(weights) * np.exp(terms - terms.max(-1, keepdims=True))).sum(-1)
 
     def cost(t: float) -> float:
         return sum(c * t**e for e, c in powers.items()) - log_weight * np.log(t)
@@ -53,11 +54,10 @@ def best_scale(powers: dict[float, float], log_weight: float = 0.0) -> float:
     crossings = -(logs[:, None] - logs[None, :])[pairs] / gaps[pairs]
     margin = 1 + reach / gaps[pairs].min()
     grid = np.linspace(crossings.min() - margin, crossings.max() + margin, 512)
-    values = np.array([derivative(u) for u in grid])
+    values = derivative(grid)
     found = [
-        math.exp(float(brentq(derivative, a, b, xtol=1e-14)))  # pyright: ignore[reportArgumentType]
-        for a, b, fa, fb in zip(grid, grid[1:], values, values[1:], strict=False)
-        if fa <= 0 < fb
+        math.exp(float(brentq(derivative, grid[i], grid[i + 1], xtol=1e-14)))  # pyright: ignore[reportArgumentType]
+        for i in np.flatnonzero((values[:-1] <= 0) & (values[1:] > 0))
     ]
     return min(found, key=cost, default=1.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -24,19 +25,19 @@ class Kept:
     """
 
     def __init__(self) -> None:
-        self._found: dict[Any, tuple[tuple[Tensor, ...], Any]] = {}
+        self._found: dict[Any, tuple[tuple[Any, ...], Any]] = {}
 
-    def __call__(self, name: Any, sources: tuple[Tensor, ...], make: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def __call__(self, name: Any, sources: tuple[Any, ...], make: Callable[[], Any]) -> Any:  # noqa: ANN401
         """What ``make`` gives, or gave for the same name and sources.
 
         Args:
             name: what it is called here.
-            sources: all tensors that it depends on.
+            sources: all that it depends on.
             make: computes it.
         """
         known = self._found.get(name)
         if known is not None and len(known[0]) == len(sources):
-            if all(old is new for old, new in zip(known[0], sources, strict=True)):
+            if all(map(is_, known[0], sources)):
                 return known[1]
         made = make()
         self._found[name] = (sources, made)

@@ -70,9 +70,9 @@ def leading_basis(y: Tensor, mode: int, rank: int, lead: int = 0) -> Tensor:
         tensor([[0.],
                 [1.]])
     """
-    basis = torch.linalg.eigh(_across(y, y, mode, lead)).eigenvectors[..., -rank:].flip(-1)
+    basis = torch.linalg.eigh(across(y, y, mode, lead)).eigenvectors[..., -rank:].flip(-1)
     inside = mode_product(y, basis.mT, mode)
-    return signed(torch.linalg.qr(_across(y, inside, mode, lead)).Q)
+    return signed(torch.linalg.qr(across(y, inside, mode, lead)).Q)
 
 
 def signed(basis: Tensor) -> Tensor:
@@ -140,8 +140,20 @@ def check_ranks(ranks: Sequence[int], shape: Sequence[int]) -> None:
         )
 
 
-def _across(y: Tensor, z: Tensor, mode: int, lead: int) -> Tensor:
-    """``Y_(n) Z_(n)^T`` for tensors that differ in this mode only, (*, n, p)."""
+def across(y: Tensor, z: Tensor, mode: int, lead: int) -> Tensor:
+    """``Y_(n) Z_(n)^T`` for tensors that differ in this mode only, (*, n, p).
+
+    Args:
+        y: (*, ..., n, ...).
+        z: (*, ..., p, ...).
+        mode: which one, counted from the last.
+        lead: how many leading dimensions are independent problems.
+
+    Example:
+        >>> across(torch.ones(2, 3), torch.ones(1, 3), -2, 0)
+        tensor([[3.],
+                [3.]])
+    """
     inner = y.shape[y.ndim + mode + 1 :].numel()
     a, b = (x.reshape(*x.shape[:lead], -1, x.shape[mode], inner) for x in (y, z))
     if a.shape[-3] == 1:

@@ -85,6 +85,7 @@ class Alternating(Iteration):
                 kind = iteration if isinstance(iteration, type) else type(iteration)
                 raise TypeError(f"Alternating takes block iterations, got {kind.__name__}")
         self.iterations = nn.ModuleList(several)
+        self._several = tuple(several)
         self.inner: Any = tuple(inner) if isinstance(inner, (list, tuple)) else inner
         for count in self.inner if isinstance(self.inner, tuple) else (self.inner,):
             if not isinstance(count, Counted):
@@ -141,9 +142,7 @@ class Alternating(Iteration):
 
     def of(self, n: int) -> BlockIteration:
         """The block iteration of factor ``n``."""
-        found = self.iterations[n if len(self.iterations) > 1 else 0]
-        assert isinstance(found, BlockIteration)
-        return found
+        return self._several[n if len(self._several) > 1 else 0]
 
     def update(self, state: State, problem: Problem, n: int) -> tuple[State, Block]:
         """The inner iterations of one factor; also the block that they worked on."""
@@ -151,12 +150,14 @@ class Alternating(Iteration):
         iteration, memory = self.of(n), state.memory[n]
         block, reg = problem.block(n, factors), problem.regularizer(n, factors)
         x = problem.pack(n, factors)
-        times = self._count(problem, n, block, x)
+        times = self._count(problem, n, block, x, iteration)
         x, memory = iteration.repeat(x, memory, block, reg, times)
         kept = (*state.memory[:n], memory, *state.memory[n + 1 :])
         return State(problem.unpack(n, factors, x), kept), block
 
-    def _count(self, problem: Problem, n: int, block: Block, x: Tensor) -> int:
+    def _count(
+        self, problem: Problem, n: int, block: Block, x: Tensor, iteration: BlockIteration
+    ) -> int:
         several = self.inner if isinstance(self.inner, tuple) else (self.inner,)
         inner = several[n if len(several) > 1 else 0]
         if not isinstance(inner, Counted):
@@ -164,4 +165,4 @@ class Alternating(Iteration):
         if not isinstance(block, QuadraticBlock):
             return 1  # nothing is computed once for all: an inner step costs an outer one
         outer = 2.0 * problem.count(n) * x.shape[-1]
-        return inner(outer, self.of(n).sweep_cost(x.shape[-2], x.shape[-1]))
+        return inner(outer, iteration.sweep_cost(x.shape[-2], x.shape[-1]))

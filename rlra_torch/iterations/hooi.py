@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..data import Dense
-from ..functional.tree import Kept
+from ..functional.tucker import across, mode_product, multiplied
 from ..models import Factors, Tucker
 from ..problem import Problem
 from ..regularizers import ElasticNet
@@ -40,14 +40,21 @@ class HOOI(Iteration):
     def init(self, factors: Factors, problem: Problem) -> State:
         *bases, _ = factors
         factors = (*(torch.linalg.qr(x).Q for x in bases), factors[-1])
-        return State(_with_core(factors, problem, Kept()), ((),) * len(factors))
+        core = multiplied(_observed(problem), [x.mT for x in factors[:-1]])
+        return State((*factors[:-1], core), ((),) * len(factors))
 
     def forward(self, state: State, problem: Problem) -> State:
-        factors, kept, y = state.factors, Kept(), _observed(problem)
-        for n in range(len(factors) - 1):
-            moved = torch.linalg.qr(problem.model.cross(factors, n, y, kept)).Q
-            factors = _with_core((*factors[:n], moved, *factors[n + 1 :]), problem, kept)
-        return State(factors, state.memory)
+        *bases, core = state.factors
+        # In the new bases of the modes that are done: two products with the data itself in all.
+        done, lead = _observed(problem), core.ndim - len(bases)
+        for mode in range(-len(bases), 0):
+            others = done
+            for later in range(-1, mode, -1):
+                others = mode_product(others, bases[later].mT, later)
+            bases[mode] = torch.linalg.qr(across(others, core, mode, lead)).Q
+            core = mode_product(others, bases[mode].mT, mode)
+            done = core if mode == -1 else mode_product(done, bases[mode].mT, mode)
+        return State((*bases, core), state.memory)
 
     def check(self, problem: Problem) -> None:
         data, whole = problem.data, tuple(range(len(problem.model.factor_ndims)))
@@ -71,9 +78,3 @@ def _unconstrained(reg: object) -> bool:
 def _observed(problem: Problem) -> torch.Tensor:
     assert isinstance(problem.data, Dense)
     return problem.data.y.to(problem.data.dtype)
-
-
-def _with_core(factors: Factors, problem: Problem, kept: Kept) -> Factors:
-    """The factors with the core that is best for the bases, which are orthonormal."""
-    core = problem.model.cross(factors, len(factors) - 1, _observed(problem), kept)
-    return (*factors[:-1], core)

@@ -109,11 +109,11 @@ class Model(nn.Module, ABC):
         """
         return None
 
-    def normal(self, factors: Factors, n: int) -> Tensor:
+    def normal(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """``J_n^T J_n x_n``, as a block, where there is a gram."""
-        return times_gram(self.layout(n).pack(factors[n]), self.gram(factors, n))
+        return times_gram(self.layout(n).pack(factors[n]), self.gram(factors, n, None, kept))
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """The squared norm of the prediction per unit of an entry of each column of factor ``n``.
 
         It tells the scale in which a column is to be measured. By default one number for all

@@ -55,5 +55,5 @@ class Coded(Model):
         d, _, b = factors
         return (d.mT @ d, b.mT @ b) if n == 1 else None
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         return self.contraction.column_energy(factors, n)

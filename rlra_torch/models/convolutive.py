@@ -104,7 +104,7 @@ class Convolutive(Model):
         _, maps, grid = self._full(factors)
         return gram_of_lags(maps, grid, None if weights is None else self._of_data(weights))
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         # Each entry of the other factor stands once in each row of the map, so squares will do.
         kernels, maps, grid = self._full(tuple(x.square() for x in factors))
         ones = torch.ones_like(convolved(kernels, maps, grid))

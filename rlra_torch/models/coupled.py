@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ..functional.einsum import Layout
 from ..functional.layouts import added_grams, common_layout, moved_block, moved_gram
+from ..functional.tree import Kept
 from .base import Factors, Gauge, Model
 
 
@@ -49,8 +50,13 @@ class Coupled(Model):
         for term in terms:
             _check_term(term)
         self.models = nn.ModuleList(model for model, _ in terms)
+        self._several = tuple(model for model, _ in terms)
         self.which = tuple(tuple(which) for _, which in terms)
         self.factor_ndims = self._ndims()
+        self._uses = tuple(
+            tuple((i, which.index(n)) for i, which in enumerate(self.which) if n in which)
+            for n in range(len(self.factor_ndims))
+        )
         self._layouts = tuple(
             common_layout([self.model(i).layout(own) for i, own in self.uses(n)])
             for n in range(len(self.factor_ndims))
@@ -58,13 +64,11 @@ class Coupled(Model):
 
     def model(self, i: int) -> Model:
         """The model of a term."""
-        found = self.models[i]
-        assert isinstance(found, Model)
-        return found
+        return self._several[i]
 
     def uses(self, n: int) -> tuple[tuple[int, int], ...]:
         """The terms that hold factor ``n``, and its number there."""
-        return tuple((i, which.index(n)) for i, which in enumerate(self.which) if n in which)
+        return self._uses[n]
 
     def own(self, i: int, factors: Sequence[Any]) -> tuple[Any, ...]:
         """What belongs to the factors of a term, out of one thing for each factor."""
@@ -113,7 +117,7 @@ class Coupled(Model):
         rows = max(found.ndim for found in grams) > lead + self.layout(n).batch + 2
         return added_grams(grams, rows)
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         return self._summed(factors, n, "column_energy")
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import string
+from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +15,55 @@ from ..functional.einsum import Contraction, Equation, Layout
 from ..functional.tree import Kept, Tree
 from ..functional.tucker import multiplied
 from .base import Factors, Gauge, Model
+
+
+class Plan(NamedTuple):
+    """All that the steps ask an equation for again and again, once.
+
+    Args:
+        equation: the equation.
+        roles: the batch, rows and rank letters of each factor.
+        layouts: how each becomes a block.
+        forward: all factors to the prediction.
+        adjoints, grams, weighted_grams, diagonals, sums: of each factor, see `Equation`.
+        trees: one for each cut of the modes in two.
+    """
+
+    equation: Equation
+    roles: tuple[tuple[str, str, str], ...]
+    layouts: tuple[Layout, ...]
+    forward: Contraction
+    adjoints: tuple[Contraction, ...]
+    grams: tuple[Contraction, ...]
+    weighted_grams: tuple[Contraction, ...]
+    diagonals: tuple[Contraction, ...]
+    sums: tuple[Contraction, ...]
+    trees: tuple[Tree, ...]
+
+    @classmethod
+    def of(cls, equation: str) -> Plan:
+        """Read an equation.
+
+        Raises:
+            TypeError, ValueError: as `Equation.parse`.
+        """
+        read = Equation.parse(equation)
+        factors, plan = range(len(read.inputs)), Contraction.of
+        return cls(
+            read,
+            tuple(read.roles(n) for n in factors),
+            tuple(read.layout(n) for n in factors),
+            plan(read.forward),
+            tuple(plan(read.adjoint(n)) for n in factors),
+            tuple(plan(read.gram(n)) for n in factors),
+            tuple(plan(read.gram(n, weighted=True)) for n in factors),
+            tuple(plan(read.gram(n, diagonal=True)) for n in factors),
+            tuple(plan(read.sums(n)) for n in factors),
+            tuple(Tree(read, cut) for cut in Tree.cuts(read)),
+        )
+
+
+_planned = lru_cache(maxsize=256)(Plan.of)
 
 
 class Multilinear(Model):
@@ -43,18 +94,11 @@ class Multilinear(Model):
 
     def __init__(self, equation: str) -> None:
         super().__init__()
-        self.equation = Equation.parse(equation)
+        plan = _planned(equation) if isinstance(equation, str) else Plan.of(equation)
+        self.equation, self._plan = plan.equation, plan
         self.ndim = len(self.equation.output)
         self.factor_ndims = tuple(len(term) for term in self.equation.inputs)
         self.matrix = self.equation.matrix
-        # What the steps ask for again and again, once.
-        factors = range(len(self.factor_ndims))
-        self._roles = [self.equation.roles(n) for n in factors]
-        self._layouts = [self.equation.layout(n) for n in factors]
-        self._forward = Contraction.of(self.equation.forward)
-        self._adjoints = [Contraction.of(self.equation.adjoint(n)) for n in factors]
-        self._grams = [Contraction.of(self.equation.gram(n)) for n in factors]
-        self._trees = [Tree(self.equation, cut) for cut in Tree.cuts(self.equation)]
 
     def forward(self, factors: Factors) -> Tensor:
         """The prediction.
@@ -62,7 +106,7 @@ class Multilinear(Model):
         Args:
             factors: one tensor per operand, ``(*, ...)``.
         """
-        return self._forward(*factors)
+        return self._plan.forward(*factors)
 
     def adjoint(self, factors: Factors, n: int, residual: Tensor) -> Tensor:
         """The matricized product with all factors but ``n`` (for CP: the MTTKRP).
@@ -80,17 +124,18 @@ class Multilinear(Model):
     def cross(self, factors: Factors, n: int, y: Tensor, kept: Kept, name: str = "data") -> Tensor:
         tree = self._tree(y)
         if tree is None:
-            found = self._adjoints[n](y, *self._others(factors, n))
+            others = self._others(factors, n)
+            found = kept((name, n), (y, *others), lambda: self._plan.adjoints[n](y, *others))
         else:
             found = tree.adjoint(y, factors, n, kept, name)
-        batch, rows, rank = self._roles[n]
+        batch, rows, rank = self._plan.roles[n]
         stored = batch + rank + rows
         lead = found.ndim - len(stored)
         order = (lead + stored.index(a) for a in self.equation.inputs[n])
         return found.permute(*range(lead), *order)
 
     def layout(self, n: int) -> Layout:
-        return self._layouts[n]
+        return self._plan.layouts[n]
 
     def rescalable(self, order: tuple[int, ...]) -> bool:
         terms = [self.equation.inputs[n] for n in order]
@@ -125,11 +170,11 @@ class Multilinear(Model):
         """
         others = self._others(factors, n)
         if weights is None:
-            found = self._grams[n](*others, *others)
+            kept = Kept() if kept is None else kept
+            found = kept(("gram", n), others, lambda: self._plan.grams[n](*others, *others))
         else:
-            found = torch.einsum(self.equation.gram(n, weighted=True), weights, *others, *others)
-            found = found.to(weights.dtype)
-        batch, rows, rank = self._roles[n]
+            found = self._plan.weighted_grams[n](weights, *others, *others)
+        batch, rows, rank = self._plan.roles[n]
         own = found.ndim - 2 * len(rank)
         size = found.shape[own : own + len(rank)].numel()
         head = found.shape[:own]
@@ -137,17 +182,19 @@ class Multilinear(Model):
             head = (*head[: own - len(rows)], head[own - len(rows) :].numel())
         return found.reshape(*head, size, size)
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """The diagonal of the gram, ``(*, batch, 1, rank)``."""
-        others = self._others(factors, n)
-        found = torch.einsum(self.equation.gram(n, diagonal=True), *others, *others)
-        rank = len(self._roles[n][2])
+        others, rank = self._others(factors, n), len(self._plan.roles[n][2])
+        if rank == 1:
+            return self.gram(factors, n, None, kept).diagonal(dim1=-2, dim2=-1).unsqueeze(-2)
+        # The gram of a factor of several ranks, as of a core, may be large.
+        found = self._plan.diagonals[n](*others, *others)
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def column_sum(self, factors: Factors, n: int) -> Tensor:
         """The sums of the prediction per unit of each column, ``(*, batch, 1, rank)``."""
-        found = torch.einsum(self.equation.sums(n), *self._others(factors, n))
-        rank = len(self._roles[n][2])
+        found = self._plan.sums[n](*self._others(factors, n))
+        rank = len(self._plan.roles[n][2])
         return found.reshape(*found.shape[: found.ndim - rank], 1, -1)
 
     def check(self, factors: Factors, shape: torch.Size | None = None) -> None:
@@ -175,10 +222,10 @@ class Multilinear(Model):
 
     def _tree(self, y: Tensor) -> Tree | None:
         """The one whose halves are as equal as can be, or None where there is none."""
-        if not self._trees:
-            return None
+        if len(self._plan.trees) < 2:
+            return self._plan.trees[0] if self._plan.trees else None
         shape = y.shape[y.ndim - self.ndim :]
-        return min(self._trees, key=lambda t: shape[: t.cut].numel() + shape[t.cut :].numel())
+        return min(self._plan.trees, key=lambda t: shape[: t.cut].numel() + shape[t.cut :].numel())
 
     @staticmethod
     def _others(factors: Factors, n: int) -> Factors:
@@ -209,13 +256,17 @@ class CP(Multilinear):
     def gram(
         self, factors: Factors, n: int, weights: Tensor | None = None, kept: Kept | None = None
     ) -> Tensor:
+        kept = Kept() if kept is None else kept
+        if weights is None:
+            grams: list[Tensor] = [
+                kept(("gram", m), (x,), lambda x=x: (x.mT @ x).to(x.dtype))
+                for m, x in enumerate(factors)
+                if m != n
+            ]
+            return math.prod(grams[1:], start=grams[0])
         if self.ndim == 2:
             return super().gram(factors, n, weights, kept)
-        if weights is None:
-            found = [(x.mT @ x).to(x.dtype) for x in self._others(factors, n)]
-            return math.prod(found[1:], start=found[0])
         # The weighted gram of a row is the adjoint of the weights in the products of two columns.
-        kept = Kept() if kept is None else kept
         pairs = tuple(
             kept(("pairs", m), (x,), lambda x=x: (x[..., :, None] * x[..., None, :]).flatten(-2))
             for m, x in enumerate(factors)
@@ -263,9 +314,9 @@ class Tucker(Multilinear):
         factors = ",".join(a + b for a, b in zip(modes, ranks, strict=True))
         super().__init__(f"{factors},{ranks}->{modes}")
 
-    def normal(self, factors: Factors, n: int) -> Tensor:
+    def normal(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         *bases, core = factors
         if n < len(bases):
-            return super().normal(factors, n)
+            return super().normal(factors, n, kept)
         # The gram of the core is a Kronecker product, as large as the square of the core.
         return self.layout(n).pack(multiplied(core, [u.mT @ u for u in bases]))

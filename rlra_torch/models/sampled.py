@@ -69,7 +69,7 @@ class Sampled(Model):
         place[i, j] = place[j, i] = torch.arange(len(i), device=other.device)
         return found[..., place]
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         """The diagonal of the mean gram over the rows, (*, 1, rank)."""
         ones = factors[0].new_ones(len(self.pattern.col))
         sums = self.adjoint((factors[1 - n].square(),) * 2, n, ones)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..functional.einsum import Layout
+from ..functional.tree import Kept
 from .base import Factors, Gauge, Model, replaced
 
 
@@ -67,7 +68,7 @@ class Sensed(Model):
     def gauges(self, order: tuple[int, ...]) -> tuple[Gauge, ...]:
         return self.model.gauges(order)
 
-    def column_energy(self, factors: Factors, n: int) -> Tensor:
+    def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         tiny = torch.finfo(factors[n].dtype).tiny
         energy = self.model.column_energy(factors, n)
         # Columns of equal energy, so that the gain does not depend on how the factors are scaled.

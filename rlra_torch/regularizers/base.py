@@ -51,6 +51,11 @@ class Regularizer(nn.Module, ABC):
         return () if self.degree is None else (self,)
 
     @property
+    def weighing(self) -> tuple[Tensor, ...]:
+        """The tensors by which it may weigh some columns or entries unlike others."""
+        return (*self.parameters(), *self.buffers())
+
+    @property
     def terms(self) -> tuple[Regularizer, ...]:
         """The penalties that this is the sum of, each with a prox of its own."""
         return (self,)

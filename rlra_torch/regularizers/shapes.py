@@ -196,6 +196,11 @@ class Quadratic(Vectorwise):
         self.register_buffer("modes", modes)
         self.register_buffer("curvatures", curvatures)
 
+    @property
+    def weighing(self) -> tuple[Tensor, ...]:
+        """The weight: the matrix is that of every column."""
+        return (self.weight,)
+
     def forward(self, x: Tensor) -> Tensor:
         """Half the weighted quadratic form, (*,)."""
         waves = x.movedim(self.dim, -1) @ self.modes

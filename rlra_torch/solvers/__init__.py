@@ -6,6 +6,7 @@ from .online import OnlineNMF
 from .path import solve_path
 from .reweighting import solve_reweighted
 from .solve import Progress, Solution, solve
+from .starts import best_start
 
 __all__ = [
     "Checkpoint",
@@ -16,6 +17,7 @@ __all__ = [
     "ProgressBar",
     "Record",
     "Solution",
+    "best_start",
     "load_checkpoint",
     "solve",
     "solve_path",

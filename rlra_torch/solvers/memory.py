@@ -72,6 +72,7 @@ def batch_bytes(iteration: Iteration, build: Callable[[], tuple[Problem, Factors
     @torch.no_grad()
     def once() -> None:
         problem, start = build()
+        problem = problem.for_solve()
         after = step(step.init(start, problem), problem)
         step.measure(after, problem)
 

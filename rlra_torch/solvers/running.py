@@ -68,7 +68,7 @@ def running(
         before: what was running until now; it is kept where it is still the same.
     """
     count = done.numel() - int(done.sum())
-    if done.ndim == 0 or 2 * count > done.numel() or not _separable(iteration, problem, factors):
+    if done.ndim == 0 or 2 * count > done.numel() or not separable(iteration, problem, factors):
         return None
     where = (~done).nonzero(as_tuple=True)
     if before is not None and all(map(torch.equal, before.where, where)):
@@ -101,7 +101,7 @@ def _regularizer(
     return exchanged(reg, change)
 
 
-def _separable(iteration: Iteration, problem: Problem, factors: Factors) -> bool:
+def separable(iteration: Iteration, problem: Problem, factors: Factors) -> bool:
     """Whether each problem has factors of its own, and no module a tensor that could differ."""
     if any(getattr(part, "whole", False) for part in iteration.modules()):
         return False

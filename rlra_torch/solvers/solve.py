@@ -120,8 +120,8 @@ def solve(
         (True, 0.0)
     """
     _check_settings(max_iter, tol, check_every, callbacks)
-    factors = _check_parts(iteration, problem, start)
-    begin = time.perf_counter()
+    factors, begin = _check_parts(iteration, problem, start), time.perf_counter()
+    problem = problem.for_solve()
     if isinstance(start, Progress):
         progress = start
         begin -= progress.history[-1].seconds
@@ -158,7 +158,7 @@ def solve(
 def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int) -> Iterator[State]:
     """``count`` states, with the problems that are done held where they are."""
     state = progress.state
-    if progress.done.ndim == 0:
+    if not bool(progress.done.any()):  # the host has waited already, at the check
         yield from iterates(repeat(iteration, count), problem, state)
         return
     for _ in range(count):

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
         decompress,
         deconvolve,
         factorize,
+        minvol,
         nmf,
         nnkl,
         nnls,
         parafac2,
         proco_als,
+        sparse_nnls,
         tucker,
     )
     from .problem import Problem
@@ -52,11 +54,13 @@ _HOMES = {
         "decompress",
         "deconvolve",
         "factorize",
+        "minvol",
         "nmf",
         "nnkl",
         "nnls",
         "parafac2",
         "proco_als",
+        "sparse_nnls",
         "tucker",
     ),
     "problem": ("Problem",),
@@ -81,6 +85,7 @@ __all__ = [
     "decompress",
     "deconvolve",
     "factorize",
+    "minvol",
     "nmf",
     "nnkl",
     "nnls",
@@ -88,6 +93,7 @@ __all__ = [
     "proco_als",
     "select_rank",
     "solve",
+    "sparse_nnls",
     "tucker",
 ]
 

@@ -132,7 +132,7 @@ def coupled(
         masks: weights of the entries of each data set, or None; 0 or False marks a missing one.
         init: "random", "svd", or the factors to start from, by letter. None: "svd" for factors of
             any sign, else "random". Named starts are scaled to the data.
-        starts: how many are tried, the others random: 20 iterations of all, then the best goes on.
+        starts: how many are tried, the others random: 30 iterations of all, then the best goes on.
         max_iter, tol, check_every, seed, callbacks: as in `nmf`.
 
     Returns:

@@ -132,7 +132,8 @@ def solve(
         count = min(check_every, max_iter - progress.history[-1].iteration)
         part = running(iteration, problem, progress.state.factors, progress.done, part)
         if part is None:
-            state = deque(_run(iteration, problem, progress, count), maxlen=1).pop()
+            frozen = bool(progress.done.any())
+            state = deque(_run(iteration, problem, progress, count, frozen), maxlen=1).pop()
             following = _measured(iteration, progress, problem, state, count, tol, begin)
         else:
             following = _advanced(iteration, part, progress, count, tol, begin)
@@ -155,10 +156,12 @@ def solve(
     return Solution(progress.state.factors, progress.done & met, progress.n_iter, progress.history)
 
 
-def _run(iteration: Iteration, problem: Problem, progress: Progress, count: int) -> Iterator[State]:
-    """``count`` states, with the problems that are done held where they are."""
+def _run(
+    iteration: Iteration, problem: Problem, progress: Progress, count: int, frozen: bool = True
+) -> Iterator[State]:
+    """``count`` states, with the problems that are done, if there are any, held where they are."""
     state = progress.state
-    if not bool(progress.done.any()):  # the host has waited already, at the check
+    if not frozen:
         yield from iterates(repeat(iteration, count), problem, state)
         return
     for _ in range(count):
@@ -240,7 +243,7 @@ def _frozen(done: Tensor, old: Any, new: Any) -> Any:  # noqa: ANN401
         return new
     if isinstance(new, Tensor):
         own = new.ndim - done.ndim
-        return torch.where(done.reshape(*done.shape, *(1,) * own), old, new)
+        return torch.where(done.reshape((*done.shape, *(1,) * own)), old, new)
     parts = [_frozen(done, a, b) for a, b in zip(old, new, strict=True)]
     return State(*parts) if isinstance(new, State) else tuple(parts)
 

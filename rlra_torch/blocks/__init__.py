@@ -1,0 +1,16 @@
+"""The subproblem of one factor: nonnegative regression, quadratic or not."""
+
+from .base import Block
+from .divergence import DivergenceBlock, LinearBlock
+from .quadratic import KroneckerBlock, QuadraticBlock
+from .shared import Share, SumBlock
+
+__all__ = [
+    "Block",
+    "DivergenceBlock",
+    "KroneckerBlock",
+    "LinearBlock",
+    "QuadraticBlock",
+    "Share",
+    "SumBlock",
+]

@@ -21,6 +21,8 @@ def waits_for_nothing(x: Tensor) -> bool:
 def pieces(data: Tensor, copies: float = 1, budget: int = 2**21) -> Iterator[slice]:
     """Slices of the columns of a matrix whose pieces fit into a cache, or little of a GPU's memory.
 
+    While a graph is traced there is one piece, so that the graph does not depend on sizes.
+
     Args:
         data: (*, m, n).
         copies: how many times the memory of a piece the work on it takes.
@@ -30,6 +32,8 @@ def pieces(data: Tensor, copies: float = 1, budget: int = 2**21) -> Iterator[sli
         >>> list(pieces(torch.ones(2, 3)))
         [slice(0, 3, None)]
     """
+    if torch.compiler.is_compiling():
+        return iter((slice(None),))
     budget = budget if data.device.type == "cpu" else 2**28
     column = data[..., :1].numel() * data.element_size()
     width = max(64, int(budget / max(1, copies * column)))

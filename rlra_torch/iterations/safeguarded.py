@@ -35,7 +35,7 @@ class Safeguarded(Wrapped):
         >>> from rlra_torch.regularizers import NonNegative
         >>> block = QuadraticBlock(torch.eye(2), torch.tensor([[1.0, 2.0]]), Frobenius())
         >>> step, x = Safeguarded(ProjectedLeastSquares(), MU()), torch.ones(1, 2)
-        >>> step(x, step.init(x, NonNegative()), block, NonNegative())[0]
+        >>> step(x, step.init(x, NonNegative()), block, NonNegative())[0].round(decimals=3)
         tensor([[1., 2.]])
     """
 

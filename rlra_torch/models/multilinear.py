@@ -63,7 +63,9 @@ class Plan(NamedTuple):
         )
 
 
-_planned = lru_cache(maxsize=256)(Plan.of)
+@lru_cache(maxsize=256)
+def _planned(equation: str) -> Plan:
+    return Plan.of(equation)
 
 
 class Multilinear(Model):
@@ -94,7 +96,8 @@ class Multilinear(Model):
 
     def __init__(self, equation: str) -> None:
         super().__init__()
-        plan = _planned(equation) if isinstance(equation, str) else Plan.of(equation)
+        cached = isinstance(equation, str) and not torch.compiler.is_compiling()
+        plan = _planned(equation) if cached else Plan.of(equation)
         self.equation, self._plan = plan.equation, plan
         self.ndim = len(self.equation.output)
         self.factor_ndims = tuple(len(term) for term in self.equation.inputs)

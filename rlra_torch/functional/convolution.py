@@ -1,4 +1,4 @@
-"""Sums of convolutions and their adjoints: by one matrix product for few lags, else by Fourier.
+"""Sums of convolutions and their adjoints: by one matrix product or by Fourier transforms.
 
 Kernels A are (*, C, p_1, ..., p_d, K), maps X (*, S, m_1, ..., m_d, K), and what they predict
 
@@ -16,7 +16,9 @@ import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
 
-# Up to as many lags sums are exact where terms are zero, and no slower than transforms.
+# Up to as many lags sums are exact where terms are zero, and no slower than transforms. A product
+# has as many terms as lags times channels; a transform costs the same for all lags, but is taken of
+# all kernels in all channels, at the length of the maps: it pays once lags outnumber channels.
 DIRECT = 32
 
 
@@ -27,16 +29,18 @@ class Grid(NamedTuple):
         lags: p_1, ..., p_d, the sizes of the kernels.
         sizes: m_1, ..., m_d, those of the maps.
         cyclic: whether what leaves at the end comes in at the beginning, else it is lost.
+        channels: C, how many the kernels have.
     """
 
     lags: tuple[int, ...]
     sizes: tuple[int, ...]
     cyclic: bool
+    channels: int = 1
 
     @property
     def direct(self) -> bool:
         """Whether the lags are few."""
-        return math.prod(self.lags) <= DIRECT
+        return math.prod(self.lags) <= max(DIRECT, self.channels)
 
     @property
     def padded(self) -> tuple[int, ...]:

@@ -19,7 +19,7 @@ from ..regularizers import NonNegative, Regularizer
 from ..solvers import solve
 from ..solvers.solve import Callback
 from .factorize import Begin, factorize
-from .inputs import Array, Back, check_seed, given_factors, kind_of, like, to_tensor
+from .inputs import Array, Back, check_seed, given_factors, like, to_tensor
 from .names import loss_named
 from .results import Factorization
 

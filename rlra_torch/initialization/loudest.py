@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool1d, pad
 
-from .spa import check_columns, successive_projection, with_unused
+from ..functional.pixels import select_columns
+from .spa import ProjectedColumns, check_columns, with_unused
 
 
 def loudest_windows(y: Tensor, rank: int, window: int, quiet: float = 0.1) -> Tensor:
@@ -14,7 +15,7 @@ def loudest_windows(y: Tensor, rank: int, window: int, quiet: float = 0.1) -> Te
 
     A frame counts if no other within half a window is louder, and if it is not quiet. Pieces of one
     length around such frames all begin the same number of frames before: those at which they hold
-    most of the sound. Scaled to sum one, pieces with a single sound are then corners of a simplex
+    most of it. Scaled to sum one, pieces with a single sound are then corners of a simplex
     that holds those with several, and successive projection finds the corners.
 
     Args:
@@ -55,14 +56,33 @@ def loudest_windows(y: Tensor, rank: int, window: int, quiet: float = 0.1) -> Te
     # Peaks are apart, so that no more of them fit; other frames follow where there are few.
     most = max(rank, -(-frames // (window // 2 + 1)))
     order = (loud + torch.where(peaks, loudest, 0)).topk(min(most, frames)).indices
-    before = _before(torch.where(loudest > 0, loud / loudest, 0), peaks, window)
+    before = _before(loud, peaks, window)
     pieces = _pieces(y, order - before[..., None], window)
     flat = pieces.flatten(-3, -2)
     size = flat.sum(-2, keepdim=True)
     flat = flat / torch.where(size > 0, size, 1)
-    chosen = successive_projection(flat, rank, peaks.gather(-1, order))
+    # A piece that is cut off by the end of the data would look like another sound.
+    whole = order - before[..., None] + window <= frames
+    chosen = _corners(flat, rank, window, whole & peaks.gather(-1, order))
     where = with_unused(chosen, order.shape[-1])[..., None, None, :]
     return pieces.gather(-1, where.expand(*pieces.shape[:-1], rank))
+
+
+def _corners(flat: Tensor, rank: int, window: int, allowed: Tensor) -> Tensor:
+    """Indices (*, rank) of pieces (*, frequencies window, k), -1 where none is left.
+
+    With each its moves in time are projected out, for what a piece holds of another sound that
+    began before it or begins within it is such a move.
+    """
+    left = ProjectedColumns(flat, allowed)
+    tolerance = 20 * rank * torch.finfo(flat.dtype).eps
+    chosen = []
+    for _ in range(rank):
+        chosen.append(left.largest(tolerance))
+        piece = select_columns(flat, chosen[-1]).unflatten(-2, (-1, window))
+        for moved in pad(piece, (0, 0, window - 1, window - 1)).unfold(-2, window, 1).unbind(-3):
+            left.project_out(moved.mT.flatten(-3, -2))
+    return torch.cat(chosen, -1)
 
 
 def _peaks(loud: Tensor, window: int) -> Tensor:
@@ -73,16 +93,18 @@ def _peaks(loud: Tensor, window: int) -> Tensor:
 
 
 def _before(loud: Tensor, peaks: Tensor, window: int) -> Tensor:
-    """How many frames (*,) pieces begin before their peak for their sum to be largest."""
-    behind = (window - 1, window - 1)
-    sums = pad(loud, behind).unfold(-1, window, 1).sum(-1)
-    # Each row now the pieces around one frame, from that which ends there to that which begins.
-    total = torch.where(peaks[..., None], sums.unfold(-1, window, 1), 0).sum(-2)
-    return total.flip(-1).argmax(-1)
+    """How many frames (*,) pieces begin before their peak to hold most of what is around it.
+
+    What is around a peak is the lower quartile over all peaks, which other sounds hardly move.
+    """
+    around = pad(loud, (window - 1, window - 1)).unfold(-1, 2 * window - 1, 1)
+    around = torch.where(peaks[..., None], around / loud[..., None], torch.nan)
+    shape = around.nanquantile(0.25, -2).nan_to_num(0)
+    return shape.unfold(-1, window, 1).sum(-1).flip(-1).argmax(-1)
 
 
 def _pieces(y: Tensor, starts: Tensor, window: int) -> Tensor:
-    """The pieces (*, frequencies, window, k) that begin at frames (*, k), inside the data or not."""
+    """The pieces (*, frequencies, window, k) that begin at frames (*, k), inside or not."""
     frames = y.shape[-1]
     where = starts[..., None, :] + torch.arange(window, device=y.device)[:, None]
     inside = (where >= 0) & (where < frames)

@@ -53,6 +53,10 @@ class Sensed(Model):
         self.model, self.operator = model, operator
         self.ndim, self.factor_ndims = operator.output_ndim, model.factor_ndims
 
+    @property
+    def cones(self) -> Tensor | None:
+        return self.model.cones
+
     def forward(self, factors: Factors) -> Tensor:
         return self.operator(self.model(factors))
 

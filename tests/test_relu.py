@@ -40,7 +40,7 @@ def test_cones_of_inputs_that_repeat_vanish_or_oppose(generator):
     known = {tuple(row) for row in regions(v).tolist()}
     assert {tuple(row) for row in gates(v, normal(generator, 2, 500)).mT.tolist()} <= known
     assert regions(torch.zeros(3, 2)).tolist() == [[0.0, 0.0, 0.0]]
-    assert regions(normal(generator, 60, 6)) is None
+    assert regions(normal(generator, 40, 5)) is None
 
 
 def on_cones(norm, factors):
@@ -218,7 +218,7 @@ def test_polar_of_one_output_is_the_convex_program(generator):
 
 
 def test_polar_of_many_inputs_has_bounds(generator):
-    v, m = normal(generator, 60, 6), normal(generator, 2, 60, 2)
+    v, m = normal(generator, 40, 5), normal(generator, 2, 40, 2)
     found = ReLUNorm(2.0, v).polar(m)
     assert found.method == "norms" and (0 < found.lower).all() and (found.lower < found.upper).all()
     alone = ReLUNorm(2.0, v).polar(m[1])

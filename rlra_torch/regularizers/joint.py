@@ -142,6 +142,10 @@ class ProjectiveNorm(Joint):
         return polar(self, M, seed=seed)
 
     def block(self, n: int, factors: tuple[Tensor, ...]) -> Regularizer:
+        return self.weighed(n, factors)
+
+    def weighed(self, n: int, factors: tuple[Tensor, ...]) -> Gauge:
+        """The gauge of factor ``n``, times the gauges of the columns of the others."""
         found = self._columns(factors)
         return self.gauges[n].times(_product(found[:n] + found[n + 1 :]))
 

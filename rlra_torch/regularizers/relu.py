@@ -39,7 +39,7 @@ class ReLUNorm(ProjectiveNorm):
 
     Example:
         >>> norm = ReLUNorm(2.0, torch.tensor([[1.0], [-1.0]]))
-        >>> norm.penalty((torch.tensor([[-3.0]]), torch.tensor([[2.0]])))
+        >>> norm.penalty((torch.tensor([[-3.0]]), torch.tensor([[2.0]]))).round(decimals=4)
         tensor(12.)
     """
 
@@ -56,7 +56,7 @@ class ReLUNorm(ProjectiveNorm):
         return self.inputs
 
     def block(self, n: int, factors: tuple[Tensor, ...]) -> Regularizer:
-        gauge = super().block(n, factors)
+        gauge = self.weighed(n, factors)
         if n == 1:
             return gauge
         signs = 2 * gates(self.inputs, factors[0]) - 1
@@ -136,7 +136,7 @@ class GaugeOnCones(Regularizer):
 
     Example:
         >>> reg = GaugeOnCones(Gauge(), torch.eye(2)[None])
-        >>> reg.prox(torch.tensor([[3.0], [-4.0]]), 1.0)
+        >>> reg.prox(torch.tensor([[3.0], [-4.0]]), 1.0).round(decimals=4)
         tensor([[2.],
                 [0.]])
     """

@@ -17,7 +17,7 @@ from rlra_torch.losses import Frobenius
 from rlra_torch.models import CP, NMF, ReLU, Sensed
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
-from rlra_torch.regularizers import L1, Free, Gauge, NonNegative, ProjectiveNorm, ReLUNorm, Ridge
+from rlra_torch.regularizers import L1, Free, Gauge, ProjectiveNorm, ReLUNorm, Ridge
 from rlra_torch.regularizers.joint import Joint
 from rlra_torch.solvers import solve
 
@@ -154,7 +154,6 @@ def test_degrees_are_those_of_the_maps(generator):
     [
         (CP(3), [Ridge(1.0)] * 3, 2.0, "have degree 3 but the penalty has degree 2"),
         (NMF(), [L1(1.0)] * 2, 1.0, "have degree 2 but the penalty has degree 1"),
-        (NMF(), [NonNegative()] * 2, 0.0, "have degree 2 but the penalty has degree 0"),
         (NMF(), [L1(1.0), Ridge(1.0)], None, "the penalty is not homogeneous"),
     ],
 )
@@ -262,7 +261,8 @@ def test_the_best_network_is_found_from_every_start(seed):
     generator = torch.Generator().manual_seed(seed)
     found = grow(problem, (normal(generator, 2, 1), normal(generator, 1, 1)), tol=1e-6, kkt=1e-8)
     assert found.rounds[0].rank == 1 and found.rounds[0].certificate.polar_lower > 1.5
-    assert found.verdict == "optimal" and found.factors[0].shape[-1] == 2
+    # A unit may be there in parts: two that point the same way cost as much as one.
+    assert found.verdict == "optimal" and 2 <= found.factors[0].shape[-1] <= 4
     assert abs(found.objective - best) < 1e-6 * best
     assert found.certificate.polar_upper < 1 + 1e-6 and found.certificate.stationarity < 1e-6
 

@@ -7,12 +7,13 @@ import cvxpy as cp
 import pytest
 import torch
 from conformance import close
+from torch._subclasses.fake_tensor import FakeTensorMode
 from zoo import normal, uniform
 
 from rlra_torch.diagnostics import Degrees, certificate, degrees
 from rlra_torch.estimators import grow
 from rlra_torch.functional.activations import gates, regions
-from rlra_torch.iterations import Alternating, ProjectedGradient
+from rlra_torch.iterations import Alternating, Nesterov, ProjectedGradient
 from rlra_torch.losses import Frobenius
 from rlra_torch.models import CP, NMF, ReLU, Sensed
 from rlra_torch.operators import Dense
@@ -274,3 +275,13 @@ def test_a_certificate_of_a_network_never_claims_too_much(generator):
             factors = (scale * normal(generator, 2, width), scale * normal(generator, 1, width))
             gap = problem.objective(factors) - best
             assert gap <= certificate(problem, factors).gap_upper * (1 + 1e-9)
+
+
+def test_steps_on_a_device_wait_for_nothing():
+    with FakeTensorMode(), torch.no_grad():
+        v, y = torch.empty(8, 3, device="cuda"), torch.empty(2, 8, 2, device="cuda")
+        problem = Problem(y, ReLU(v), Frobenius(), ReLUNorm(0.2, v).to("cuda"))
+        start = (torch.empty(2, 3, 5, device="cuda"), torch.empty(2, 2, 5, device="cuda"))
+        step = Alternating(Nesterov(ProjectedGradient()))
+        state = step(step.init(start, problem), problem)
+        assert state.factors[0].shape == start[0].shape and state.factors[0].is_cuda

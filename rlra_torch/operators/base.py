@@ -14,10 +14,12 @@ class Operator(nn.Module, ABC):
     Attributes:
         input_ndim: how many trailing dimensions it reads.
         output_ndim: how many it writes.
+        squared_norm: a bound on ``||Phi||^2``, or None where it is not known.
     """
 
     input_ndim: int
     output_ndim: int
+    squared_norm: float | None = None
 
     @abstractmethod
     def forward(self, x: Tensor) -> Tensor:

@@ -19,7 +19,9 @@ from ..problem import Problem
 from ..regularizers import Gauge, ProjectiveNorm
 from ..solvers import solve
 
-STAGES = 8
+# What the weight is multiplied by, over which share of the sweeps; and where steps are measured.
+STAGES = ((30.0, 0.06), (10.0, 0.06), (4.0, 0.08), (1.6, 0.1), (1.0, 0.35), (1.0, 0.35))
+MEASURED = (1, 3, 5)
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,10 @@ def recover(
     last = weight_of(operator.ratio, noise) if tv is None else tv
     if not real_number("tv", last) > 0:
         raise ValueError(f"tv must be positive, got {tv}")
-    found = _stages(y / scale, operator, rank, last, max_iter)
+    found, done = _stages(y / scale, operator, rank, last, max_iter)
     factors = found.factors
     maps = (scale * factors[1]).mT.unflatten(-1, operator.shape)
     seconds = time.perf_counter() - begin
-    done = STAGES * max(1, max_iter // STAGES)
     return Recovery(factors[0], maps, float(found.objective), float(found.kkt), done, seconds)
 
 
@@ -117,24 +118,22 @@ def weight_of(ratio: float, noise: float = 0.0) -> float:
 
     Of noise in a map what its samples, averaged over all bands, still have is to be removed.
     """
-    return max(1e-3, 0.5 * noise) / ratio**0.5
+    return max(4e-3, 0.5 * noise) / ratio**0.5
 
 
 def _stages(y: Tensor, operator: RandomPhase, rank: int, last: float, max_iter: int):  # noqa: ANN202
     factors, model = started(y, operator, rank), Sensed(NMF(), operator)
     lattice, step = Lattice.of(operator.shape), Carried(Alternating(Nesterov(ProjectedGradient())))
-    every = max(1, max_iter // STAGES)
-    found = None
-    for stage in range(STAGES):
-        if stage in (1, 4):
+    found, total = None, 0
+    for stage, (factor, share) in enumerate(STAGES):
+        if stage in MEASURED:
             model = model.gained(_unit(factors))
-        tv = last * 10 ** max(0.0, 1.25 - 0.35 * stage)
-        norm = ProjectiveNorm(0.05 * tv, Gauge(), Gauge(tv=20.0, lattice=lattice, steps=6))
-        problem = Problem(y, model, Frobenius(), norm)
-        found = solve(step, problem, factors, max_iter=every, tol=0, check_every=every)
-        factors = found.factors
+        norm = ProjectiveNorm(factor * last, Gauge(), Gauge(tv=1.0, lattice=lattice, steps=6))
+        problem, count = Problem(y, model, Frobenius(), norm), max(1, round(share * max_iter))
+        found = solve(step, problem, factors, max_iter=count, tol=0, check_every=count)
+        factors, total = found.factors, total + count
     assert found is not None
-    return found
+    return found, total
 
 
 def started(y: Tensor, operator: RandomPhase, rank: int) -> Factors:

@@ -113,6 +113,33 @@ def recover(
     return Recovery(factors[0], maps, float(found.objective), float(found.kkt), done, seconds)
 
 
+def sampled(
+    cube: Tensor, ratio: float, snr: float | None = None, seed: int = 0
+) -> tuple[Tensor, RandomPhase, float]:
+    """Samples of an image, what took them, and their noise as `recover` asks for it.
+
+    Args:
+        cube: (rows, cols, bands).
+        ratio: pixels for each sample.
+        snr: signal to noise of the samples in dB; None: no noise.
+        seed: of the operator and, apart from it, of the noise.
+
+    Example:
+        >>> y, operator, noise = sampled(torch.ones(4, 4, 3), ratio=2, snr=20)
+        >>> y.shape, noise
+        (torch.Size([3, 8]), 0.1)
+    """
+    rows, cols, bands = cube.shape
+    phi = RandomPhase((rows, cols), bands, ratio, seed, cube.dtype).to(cube.device)
+    y = phi(cube.permute(2, 0, 1).flatten(1))
+    if snr is None:
+        return y, phi, 0.0
+    noise = 10 ** (-snr / 20)
+    draw = torch.Generator().manual_seed(seed + 1)
+    added = torch.randn(y.shape, generator=draw, dtype=torch.float64).to(y)
+    return y + noise * y.square().mean().sqrt() * added, phi, noise
+
+
 def weight_of(ratio: float, noise: float = 0.0) -> float:
     """The weight of the total variation for samples of root mean square one.
 

@@ -57,7 +57,7 @@ def nuclear_tv(
     References:
         | Golbabaee, Vandergheynst, Joint trace/TV norm minimization: a new efficient approach for
         | spectral compressive imaging (2012)
-        | Combettes, Pesquet, Proximal splitting methods in signal processing (2011), algorithm 10.31
+        | Combettes, Pesquet, Proximal splitting methods in signal processing (2011), section 10.7
 
     Example:
         >>> x = torch.zeros(4, 8, 8)
@@ -85,8 +85,7 @@ def nuclear_tv(
         near = _near(points[2], y, operator, misfit)
         mean = (low + smooth + near) / 3
         points = [
-            p + (2 * mean - x - found)
-            for p, found in zip(points, (low, smooth, near), strict=True)
+            p + (2 * mean - x - found) for p, found in zip(points, (low, smooth, near), strict=True)
         ]
         x = mean
     return NuclearTV(x, float((y - operator(x)).norm()), max_iter)
@@ -109,9 +108,7 @@ def _smooth(
     x: Tensor, width: Tensor, lattice: Lattice, dual: Jumps, steps: int
 ) -> tuple[Tensor, Jumps]:
     widths = width.expand(len(x))
-    found = denoise(
-        x.unflatten(-1, lattice.shape), widths, 0 * widths, lattice, dual, False, steps
-    )
+    found = denoise(x.unflatten(-1, lattice.shape), widths, 0 * widths, lattice, dual, False, steps)
     return found.x.flatten(1), found.dual
 
 

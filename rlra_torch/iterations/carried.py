@@ -69,7 +69,9 @@ class Carried(Iteration):
         if len(problem.order) != len(problem.model.factor_ndims):
             raise ValueError("Carried moves scales between all factors; leave all of them free")
         if not problem.model.rescalable(problem.order):
-            raise ValueError(f"the columns of a {type(problem.model).__name__} have no common scale")
+            raise ValueError(
+                f"the columns of a {type(problem.model).__name__} have no common scale"
+            )
         self.iteration.check(problem)
 
 

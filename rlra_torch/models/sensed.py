@@ -113,7 +113,9 @@ class Sensed(Model):
             moved = replaced(factors, n, u / norm.clamp_min(torch.finfo(u.dtype).tiny))
             u = self.adjoint(moved, n, self(moved))
             norm = torch.linalg.vector_norm(u, dim=own, keepdim=True)
-        one = Sensed(self.model, self.operator, (torch.ones_like(norm.flatten(lead)[..., 0]),) * len(factors))
+        one = Sensed(
+            self.model, self.operator, (torch.ones_like(norm.flatten(lead)[..., 0]),) * len(factors)
+        )
         largest = one.squared_norm(factors, n)
         if largest is None:
             raise TypeError(f"{type(self.model).__name__} gives no gram, which gains are shares of")

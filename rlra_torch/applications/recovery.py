@@ -20,8 +20,16 @@ from ..regularizers import Gauge, ProjectiveNorm
 from ..solvers import solve
 
 # What the weight is multiplied by, over which share of the sweeps; and where steps are measured.
-STAGES = ((30.0, 0.06), (10.0, 0.06), (4.0, 0.08), (1.6, 0.1), (1.0, 0.35), (1.0, 0.35))
-MEASURED = (1, 3, 5)
+STAGES = (
+    (30.0, 0.1),
+    (30.0, 0.1),
+    (10.0, 0.1),
+    (4.0, 0.1),
+    (1.6, 0.1),
+    (1.0, 0.25),
+    (1.0, 0.25),
+)
+MEASURED = (1, 2, 4, 6)
 
 
 @dataclass(frozen=True)
@@ -145,7 +153,7 @@ def weight_of(ratio: float, noise: float = 0.0) -> float:
 
     Of noise in a map what its samples, averaged over all bands, still have is to be removed.
     """
-    return max(4e-3, 0.5 * noise) / ratio**0.5
+    return max(6e-3, 0.5 * noise) / ratio**0.5
 
 
 def _stages(y: Tensor, operator: RandomPhase, rank: int, last: float, max_iter: int):  # noqa: ANN202
@@ -155,7 +163,9 @@ def _stages(y: Tensor, operator: RandomPhase, rank: int, last: float, max_iter: 
     for stage, (factor, share) in enumerate(STAGES):
         if stage in MEASURED:
             model = model.gained(_unit(factors))
-        norm = ProjectiveNorm(factor * last, Gauge(), Gauge(tv=1.0, lattice=lattice, steps=6))
+        # More than this would take all columns away, and they do not come back.
+        weight = max(last, min(factor * last, 0.06))
+        norm = ProjectiveNorm(weight, Gauge(), Gauge(tv=1.0, lattice=lattice, steps=6))
         problem, count = Problem(y, model, Frobenius(), norm), max(1, round(share * max_iter))
         found = solve(step, problem, factors, max_iter=count, tol=0, check_every=count)
         factors, total = found.factors, total + count
@@ -166,10 +176,10 @@ def _stages(y: Tensor, operator: RandomPhase, rank: int, last: float, max_iter: 
 def started(y: Tensor, operator: RandomPhase, rank: int) -> Factors:
     """The leading singular vectors of what the adjoint makes of the samples.
 
-    The adjoint of a tight frame that keeps one pixel of ``ratio`` has the image, in the mean, as
-    its part ``1 / ratio``.
+    They have ``1 / ratio`` of the size of the image, in the mean, and with it little of what is
+    folded into them; the fit lets the image grow.
     """
-    back = operator.ratio * operator.adjoint(y)
+    back = operator.adjoint(y)
     energy, vectors = torch.linalg.eigh(back @ back.mT)
     order = energy.argsort(descending=True)[:rank]
     spectra = vectors[:, order]

@@ -29,17 +29,16 @@ class Carried(Iteration):
         TypeError: not an `Alternating`.
 
     Example:
-        >>> from rlra_torch.iterations import HALS
+        >>> from rlra_torch.iterations import ProjectedGradient
         >>> from rlra_torch.losses import Frobenius
         >>> from rlra_torch.models import NMF
         >>> from rlra_torch.regularizers import ProjectiveNorm
         >>> norm = ProjectiveNorm.nuclear(0.1)
         >>> problem = Problem(torch.ones(1, 1), NMF(), Frobenius(), norm)
-        >>> from rlra_torch.iterations import ProjectedGradient
         >>> step = Carried(Alternating(ProjectedGradient()))
         >>> state = step.init((torch.tensor([[1e-3]]), torch.tensor([[500.0]])), problem)
         >>> [round(float(x), 3) for x in step(state, problem).factors]
-        [0.9, 1.0]
+        [1.0, 0.9]
     """
 
     def __init__(self, iteration: Alternating) -> None:

@@ -80,6 +80,13 @@ class DivergenceBlock(Block):
             return self.positive, self.adjoint(negative)
         return self.adjoint(positive), self.adjoint(negative)
 
+    def gradient(self, x: Tensor) -> Tensor:
+        if self.positive is not None:
+            return super().gradient(x)
+        # The adjoint is linear: one of the difference, not two.
+        positive, negative = self.loss.split(self.predict(x), self.y)
+        return self.adjoint(positive - negative)
+
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
         entries = self.weighted(self.loss(self.predict(x), self.y))
         return sum_each(entries, lead, torch.float64)

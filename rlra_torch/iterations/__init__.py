@@ -8,6 +8,7 @@ from .balanced import Balanced
 from .base import BlockIteration, Iteration, State, iterates, require_iteration
 from .best_subset import BestSubset
 from .burg import BurgMirrorDescent
+from .carried import Carried
 from .combinators import Regularized, Repeat
 from .coordinate import CoordinateNewton, ScalarNewton
 from .coupled_admm import CoupledADMM
@@ -50,6 +51,7 @@ __all__ = [
     "BestSubset",
     "BlockIteration",
     "BurgMirrorDescent",
+    "Carried",
     "CoordinateNewton",
     "CoupledADMM",
     "Counted",

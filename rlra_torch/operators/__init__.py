@@ -4,5 +4,6 @@ from .autoregressive import Autoregressive
 from .background import WithoutBackground
 from .base import Dense, Operator
 from .masks import Mask
+from .random_phase import RandomPhase
 
-__all__ = ["Autoregressive", "Dense", "Mask", "Operator", "WithoutBackground"]
+__all__ = ["Autoregressive", "Dense", "Mask", "Operator", "RandomPhase", "WithoutBackground"]

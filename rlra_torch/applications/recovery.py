@@ -1,0 +1,191 @@
+"""Recover an image of many bands from few samples of each: low rank, and smooth in parts."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..functional.arguments import real_number, whole_number
+from ..functional.total_variation import Lattice
+from ..iterations import Alternating, Carried, Nesterov, ProjectedGradient
+from ..losses import Frobenius
+from ..models import NMF, Factors, Sensed
+from ..operators import RandomPhase
+from ..problem import Problem
+from ..regularizers import Gauge, ProjectiveNorm
+from ..solvers import solve
+
+# What the weight is multiplied by, over which share of the sweeps; and where steps are measured.
+STAGES = (
+    (30.0, 0.1),
+    (30.0, 0.1),
+    (10.0, 0.1),
+    (4.0, 0.1),
+    (1.6, 0.1),
+    (1.0, 0.25),
+    (1.0, 0.25),
+)
+MEASURED = (1, 2, 4, 6)
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What `recover` found.
+
+    Args:
+        spectra: (bands, r).
+        maps: (r, rows, cols).
+        objective: at the end.
+        kkt: at the end, scale-free.
+        n_iter: sweeps over both factors.
+        seconds: all together.
+    """
+
+    spectra: Tensor
+    maps: Tensor
+    objective: float
+    kkt: float
+    n_iter: int
+    seconds: float
+
+    @property
+    def cube(self) -> Tensor:
+        """(rows, cols, bands), the recovered image."""
+        return torch.einsum("br,rij->ijb", self.spectra, self.maps)
+
+
+def recover(
+    y: Tensor,
+    operator: RandomPhase,
+    rank: int = 15,
+    *,
+    tv: float | None = None,
+    noise: float = 0.0,
+    max_iter: int = 160,
+) -> Recovery:
+    """An image of which each band was measured through a random convolution, at few pixels.
+
+        min 1/2 ||Y - Phi(A Z^T)||^2 + lam sum_i ||A_i|| (||Z_i|| + nu TV(Z_i))
+
+    A are spectra, Z maps. The weight of the total variation, ``lam nu``, begins large and falls in
+    stages, which the accelerated proximal gradient goes on through; its steps are as long as the
+    sampling allows, see `Sensed.gained`.
+
+    Args:
+        y: (bands, samples).
+        operator: that measured it, as `RandomPhase` draws one from a seed.
+        rank: r, the largest number of spectra.
+        tv: ``lam nu`` for data of root mean square one; None: from the ratio and the noise.
+        noise: the standard deviation of the noise of a sample, relative to that of the data.
+        max_iter: sweeps.
+
+    Raises:
+        ValueError: samples that are not those of the operator, or numbers out of range.
+
+    References:
+        | Haeffele, Young, Vidal, Structured low-rank matrix factorization: optimality, algorithm,
+        | and applications to image processing (2014), section 4.2
+
+    Example:
+        >>> x = torch.zeros(4, 8, 8)
+        >>> x[:, 2:6, 2:6] = torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None, None]
+        >>> phi = RandomPhase((8, 8), bands=4, ratio=2)
+        >>> found = recover(phi(x.flatten(1)), phi, rank=1)
+        >>> bool((found.cube - x.permute(1, 2, 0)).norm() < 0.05 * x.norm())
+        True
+    """
+    expected = operator.pixels.shape
+    if y.shape != expected:
+        raise ValueError(f"the operator measures {tuple(expected)}, got {tuple(y.shape)}")
+    whole_number("the rank", rank)
+    whole_number("max_iter", max_iter)
+    bands, pixels = len(y), math.prod(operator.shape)
+    if rank > min(bands, pixels):
+        raise ValueError(f"the rank is at most {min(bands, pixels)} here, got {rank}")
+    if not real_number("noise", noise) >= 0:
+        raise ValueError(f"noise must be nonnegative, got {noise}")
+    begin, scale = time.perf_counter(), y.square().mean().sqrt()
+    if not bool(scale > 0):
+        raise ValueError("all samples are zero; there is nothing to recover")
+    last = weight_of(operator.ratio, noise) if tv is None else tv
+    if not real_number("tv", last) > 0:
+        raise ValueError(f"tv must be positive, got {tv}")
+    found, done = _stages(y / scale, operator, rank, last, max_iter)
+    factors = found.factors
+    maps = (scale * factors[1]).mT.unflatten(-1, operator.shape)
+    seconds = time.perf_counter() - begin
+    return Recovery(factors[0], maps, float(found.objective), float(found.kkt), done, seconds)
+
+
+def sampled(
+    cube: Tensor, ratio: float, snr: float | None = None, seed: int = 0
+) -> tuple[Tensor, RandomPhase, float]:
+    """Samples of an image, what took them, and their noise as `recover` asks for it.
+
+    Args:
+        cube: (rows, cols, bands).
+        ratio: pixels for each sample.
+        snr: signal to noise of the samples in dB; None: no noise.
+        seed: of the operator and, apart from it, of the noise.
+
+    Example:
+        >>> y, operator, noise = sampled(torch.ones(4, 4, 3), ratio=2, snr=20)
+        >>> y.shape, noise
+        (torch.Size([3, 8]), 0.1)
+    """
+    rows, cols, bands = cube.shape
+    phi = RandomPhase((rows, cols), bands, ratio, seed, cube.dtype).to(cube.device)
+    y = phi(cube.permute(2, 0, 1).flatten(1))
+    if snr is None:
+        return y, phi, 0.0
+    noise = 10 ** (-snr / 20)
+    draw = torch.Generator().manual_seed(seed + 1)
+    added = torch.randn(y.shape, generator=draw, dtype=torch.float64).to(y)
+    return y + noise * y.square().mean().sqrt() * added, phi, noise
+
+
+def weight_of(ratio: float, noise: float = 0.0) -> float:
+    """The weight of the total variation for samples of root mean square one.
+
+    Of noise in a map what its samples, averaged over all bands, still have is to be removed.
+    """
+    return max(6e-3, 0.5 * noise) / ratio**0.5
+
+
+def _stages(y: Tensor, operator: RandomPhase, rank: int, last: float, max_iter: int):  # noqa: ANN202
+    factors, model = started(y, operator, rank), Sensed(NMF(), operator)
+    lattice, step = Lattice.of(operator.shape), Carried(Alternating(Nesterov(ProjectedGradient())))
+    found, total = None, 0
+    for stage, (factor, share) in enumerate(STAGES):
+        if stage in MEASURED:
+            model = model.gained(_unit(factors))
+        # More than this would take all columns away, and they do not come back.
+        weight = max(last, min(factor * last, 0.06))
+        norm = ProjectiveNorm(weight, Gauge(), Gauge(tv=1.0, lattice=lattice, steps=6))
+        problem, count = Problem(y, model, Frobenius(), norm), max(1, round(share * max_iter))
+        found = solve(step, problem, factors, max_iter=count, tol=0, check_every=count)
+        factors, total = found.factors, total + count
+    assert found is not None
+    return found, total
+
+
+def started(y: Tensor, operator: RandomPhase, rank: int) -> Factors:
+    """The leading singular vectors of what the adjoint makes of the samples.
+
+    They have ``1 / ratio`` of the size of the image, in the mean, and with it little of what is
+    folded into them; the fit lets the image grow.
+    """
+    back = operator.adjoint(y)
+    energy, vectors = torch.linalg.eigh(back @ back.mT)
+    order = energy.argsort(descending=True)[:rank]
+    spectra = vectors[:, order]
+    return spectra, back.mT @ spectra
+
+
+def _unit(factors: Factors) -> Factors:
+    norms = (torch.linalg.vector_norm(x, dim=-2, keepdim=True) for x in factors)
+    return tuple(x / torch.where(s > 0, s, 1) for x, s in zip(factors, norms, strict=True))

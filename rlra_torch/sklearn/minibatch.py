@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import torch
 from sklearn.utils import gen_batches
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -50,7 +51,7 @@ class MiniBatchNMF(BaseNMF):
         n_components, init, beta_loss, max_iter, alpha_W, alpha_H, l1_ratio, random_state, verbose,
             device: as in `NMF`; ``max_iter`` counts passes over the samples.
         batch_size: samples in a batch.
-        tol: stops at a relative change of H below it.
+        tol: stops where no batch of a whole pass changes H by more than this share.
         max_no_improvement: batches after which a smoothed cost must have fallen, or None.
         forget_factor: what a pass over the samples leaves of what was known before, in [0, 1].
         fresh_restarts: whether the W of each batch is solved for; else it goes on from the pass
@@ -136,7 +137,9 @@ class MiniBatchNMF(BaseNMF):
         problem = self._problem(data)
         w, h = self._start(problem, data, W, H)
         size = min(whole_number("batch_size", self.batch_size), data.shape[0])
-        self._online = self._fresh(h, size / data.shape[0])
+        # One update each, unless W is solved for: then least squares have exact steps for H.
+        iteration = None if self.fresh_restarts else MU()
+        self._online = self._fresh(h, size / data.shape[0], iteration)
         self.n_steps_ = self._passes(X, w, list(gen_batches(data.shape[0], size)))
         h = self._online.h.clone()
         if self.fresh_restarts:
@@ -166,7 +169,7 @@ class MiniBatchNMF(BaseNMF):
         data, back = self._placed(self._checked(X, reset=first))
         problem = self._problem(data)
         if first:
-            self._online = self._fresh(self._start(problem, data, W, H)[1], 1.0)
+            self._online = self._fresh(self._start(problem, data, W, H)[1], 1.0, None)
             self.n_steps_ = 0
         online = self._online.to(data.device)
         online.partial_fit(problem.data, start=self._restarted(data))
@@ -190,7 +193,7 @@ class MiniBatchNMF(BaseNMF):
     def _transform_max_iter(self) -> int:
         return self.max_iter if self.transform_max_iter is None else self.transform_max_iter
 
-    def _fresh(self, h: Tensor, share: float) -> OnlineNMF:
+    def _fresh(self, h: Tensor, share: float, iteration: MU | None) -> OnlineNMF:
         """What learns from batches of a share of the samples, and begins at H."""
         kept = real_number("forget_factor", self.forget_factor)
         if not 0 <= kept <= 1:
@@ -201,12 +204,14 @@ class MiniBatchNMF(BaseNMF):
             beta_loss(self.beta_loss),
             kept**share,
             inner=1,
-            iteration=MU(),
+            iteration=iteration,
             regs=(times(w_reg, len(h)), h_reg),
             dtype=h.dtype,
             device=h.device,
         )
-        online.h.copy_(h)
+        # The bounds of multiplicative updates divide by H.
+        finfo = torch.finfo(h.dtype)
+        online.h.copy_(torch.maximum(h, finfo.eps**2 * h.amax().clamp_min(finfo.tiny**0.25)))
         return online
 
     def _restarted(self, rows: Tensor) -> Tensor:
@@ -214,7 +219,7 @@ class MiniBatchNMF(BaseNMF):
 
     def _passes(self, X: Array, w: Tensor, batches: list[slice]) -> int:  # noqa: N803
         """Learn from the batches of X in turn, keep their W in ``w``, and count them."""
-        online, trend, step = self._online, Trend(), 0
+        online, trend, step, still = self._online, Trend(), 0, 0
         for batch in batches * whole_number("max_iter", self.max_iter):
             rows, before = self._placed(X[batch])[0], online.h.clone()
             start = self._restarted(rows) if self.fresh_restarts else w[batch]
@@ -227,6 +232,8 @@ class MiniBatchNMF(BaseNMF):
             trend = trend.followed(cost, min(1.0, len(w[batch]) / (len(w) + 1)))
             change = float((online.h - before).norm() / online.h.norm().clamp_min(1e-300))
             late = self.max_no_improvement is not None and trend.since >= self.max_no_improvement
-            if late or 0 < self.tol and change <= self.tol:
+            # A batch of zeros says nothing about H: a whole pass has to.
+            still = still + 1 if change <= self.tol else 0
+            if late or (self.tol > 0 and still >= len(batches)):
                 break
         return step

@@ -102,9 +102,11 @@ class OnlineNMF(nn.Module):
         self.loss, self.forgetting = loss, float(forgetting)
         self.inner = whole_number("the inner iterations", inner)
         self.step = Alternating(iteration, inner=self.inner)
-        self.regs = nn.ModuleList((NonNegative(), NonNegative()) if regs is None else regs).to(device)
+        self.regs = nn.ModuleList((NonNegative(), NonNegative()) if regs is None else regs).to(
+            device
+        )
         if len(self.regs) != 2 or not all(isinstance(reg, NonNegative) for reg in self.regs):
-            raise TypeError("OnlineNMF needs two NonNegative(l1=..., ridge=...), the one of W first")
+            raise TypeError("OnlineNMF needs two NonNegative(l1=..., ridge=...), that of W first")
         self.squares = loss.quadratic and not iteration.multiplicative
         (h,) = random_factors([shape], torch.empty(0, dtype=dtype, device=device), seed)
         self.register_buffer("h", h)

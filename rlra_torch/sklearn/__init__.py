@@ -1,6 +1,6 @@
 """Factorizations with the faces, names and defaults of scikit-learn: change one import.
 
-What is added is `device`, and tensors of torch as input. Needs ``pip install 'rlra-torch[sklearn]'``.
+What is added is `device`, and tensors of torch as input. It is the extra ``rlra-torch[sklearn]``.
 """
 
 from .dictionary import DictionaryNMF

@@ -1,4 +1,4 @@
-"""What all estimators share: input of any kind, checked, as tensors, and output of the same kind."""
+"""What all estimators share: checked input of any kind, and output of the same kind."""
 
 from __future__ import annotations
 

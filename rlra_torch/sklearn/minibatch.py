@@ -15,7 +15,7 @@ from ..iterations import MU
 from ..solvers import OnlineNMF
 from .base import Device
 from .nmf import BaseNMF, Factor
-from .settings import beta_loss, penalties, times, warn_if_reached
+from .settings import beta_loss, penalties, times, warn_if_reached, without_floor
 
 
 class Trend(NamedTuple):
@@ -141,7 +141,7 @@ class MiniBatchNMF(BaseNMF):
         iteration = None if self.fresh_restarts else MU()
         self._online = self._fresh(h, size / data.shape[0], iteration)
         self.n_steps_ = self._passes(X, w, list(gen_batches(data.shape[0], size)))
-        h = self._online.h.clone()
+        w, h = without_floor(w), without_floor(self._online.h)
         if self.fresh_restarts:
             w, _ = self._rows(data, h, self._transform_max_iter)
         self._keep(problem, w, h, -(-self.n_steps_ * size // data.shape[0]))

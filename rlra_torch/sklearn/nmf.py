@@ -28,6 +28,7 @@ from .settings import (
     rank_of,
     times,
     warn_if_reached,
+    without_floor,
 )
 
 Factor = Array | None
@@ -194,7 +195,7 @@ class NMF(BaseNMF):
             tol=self.tol,
             callbacks=[ProgressBar(self.max_iter)] if self.verbose else [],
         )
-        w, h = found.factors
+        w, h = (without_floor(x) for x in found.factors)
         self._keep(problem, w, h, int(found.n_iter))
         warn_if_reached(self.n_iter_, self.max_iter, self.tol)
         self.components_ = back(h.mT.contiguous())

@@ -149,6 +149,16 @@ def given_start(factor: Array, shape: tuple[Any, int], y: Tensor, name: str) -> 
     return found.to(y.device)
 
 
+def without_floor(x: Tensor) -> Tensor:
+    """A factor with 0 where multiplicative updates stay above it for their own sake.
+
+    Example:
+        >>> without_floor(torch.tensor([1.0, 1e-15]))
+        tensor([1., 0.])
+    """
+    return torch.where(x <= 10 * torch.finfo(x.dtype).eps ** 2 * x.amax(), 0, x)
+
+
 def check_zeros(loss: BetaDivergence, y: Tensor) -> None:
     """Check that there are no zeros where the loss takes none.
 

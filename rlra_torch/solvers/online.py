@@ -221,7 +221,10 @@ class OnlineNMF(nn.Module):
             # There the two parts of the sum of the bounds are equal.
             part = self.b * found**down
             found = self.loss.majorized(found, part, part, *self._penalty.weights)
-        self.h.copy_(torch.maximum(found, torch.finfo(h.dtype).eps ** 2 * found.amax()))
+        # The bounds divide by H, which a penalty may make 0.
+        finfo = torch.finfo(h.dtype)
+        least = finfo.eps**2 * found.amax().clamp_min(finfo.tiny**0.25)
+        self.h.copy_(torch.maximum(found, least))
 
     def _squares(self, problem: Problem, w: Tensor, h: Tensor) -> None:
         """Add the quadratic of a batch, and minimize the sum column by column."""

@@ -20,7 +20,7 @@ FLOORS = [
     "training estimators",
     "rank",
     "applications",
-    "report",
+    "report sklearn tensorly",
     "cli",
     "__main__ __init__",
 ]

@@ -217,7 +217,7 @@ class Sparse(Data):
         p = sampled(pattern, *factors)
         tops, bottoms = loss.scale(p, y)
         tops = tops if weights is None else weights * tops
-        if self.zeros:
+        if self._gaps:
             # d(p, 0) = p^beta / beta, where the numerator vanishes.
             assert isinstance(loss, BetaDivergence)
             every = loss.beta * self._zeros(model, loss, factors, 0).value(
@@ -275,7 +275,7 @@ class Sparse(Data):
     def _divergence(self, model: Model, loss: Loss, factors: Factors, n: int) -> SparseBlock:
         pattern, y, weights = self.sides[n]
         constant = self.positive(model, factors, n) if loss.constant_positive else None
-        zeros = self._zeros(model, loss, factors, n) if self.zeros else None
+        zeros = self._zeros(model, loss, factors, n) if self._gaps else None
         return SparseBlock(Sampled(pattern, n), loss, y, weights, factors, n, constant, zeros)
 
     def _zeros(self, model: Model, loss: Loss, factors: Factors, n: int) -> Block:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -34,8 +34,8 @@ class OnlineNMF(nn.Module):
     with the exponents cut at 0 (``2 - b`` for ``b > 2``, ``1 - b`` for ``b < 1``) and gamma as in
     `MU`; for Kullback-Leibler ``A <- rho A + H N`` and ``H <- A / B``. For least squares the loss
     itself is a quadratic, ``A <- rho A + W^T W`` and ``B <- rho B + Y^T W``, and HALS sweeps over
-    the columns of H minimize it. Everything it knows is in buffers, so that `state_dict` holds
-    where it stands.
+    the columns of H minimize it, unless W comes from multiplicative updates: then H does so too.
+    Everything it knows is in buffers, so that `state_dict` holds where it stands.
 
     Args:
         columns: n, of the data.
@@ -45,6 +45,8 @@ class OnlineNMF(nn.Module):
             about ``1 - 1 / batches``, which remembers one of them.
         inner: block iterations for W, and sweeps over H for least squares.
         iteration: for W; None: `HALS` for least squares, else `MU`.
+        regs: for W and for H, that of H counted once for each row, and
+            forgotten with it; None: no penalties.
         seed: of the random start of H, an integer or a generator.
         dtype, device: of the factors, which rows must match.
 
@@ -71,6 +73,7 @@ class OnlineNMF(nn.Module):
     a: Tensor
     b: Tensor
     seen: Tensor
+    known: Tensor
 
     def __init__(
         self,
@@ -81,6 +84,7 @@ class OnlineNMF(nn.Module):
         *,
         inner: int = 20,
         iteration: BlockIteration | None = None,
+        regs: Sequence[NonNegative] | None = None,
         seed: int | torch.Generator = 0,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -98,10 +102,17 @@ class OnlineNMF(nn.Module):
         self.loss, self.forgetting = loss, float(forgetting)
         self.inner = whole_number("the inner iterations", inner)
         self.step = Alternating(iteration, inner=self.inner)
+        self.regs = nn.ModuleList((NonNegative(), NonNegative()) if regs is None else regs).to(
+            device
+        )
+        if len(self.regs) != 2 or not all(isinstance(reg, NonNegative) for reg in self.regs):
+            raise TypeError("OnlineNMF needs two NonNegative(l1=..., ridge=...), that of W first")
+        self.squares = loss.quadratic and not iteration.multiplicative
         (h,) = random_factors([shape], torch.empty(0, dtype=dtype, device=device), seed)
         self.register_buffer("h", h)
-        self.register_buffer("a", h.new_zeros((rank, rank) if loss.quadratic else shape))
+        self.register_buffer("a", h.new_zeros((rank, rank) if self.squares else shape))
         self.register_buffer("b", torch.zeros_like(h))
+        self.register_buffer("known", h.new_zeros(()))
         self.register_buffer("seen", torch.zeros((), dtype=torch.long, device=device))
 
     @torch.no_grad()
@@ -122,8 +133,8 @@ class OnlineNMF(nn.Module):
         Raises:
             TypeError, ValueError: rows that do not fit, before anything changes.
         """
-        problem = self._problem(rows, weights)
-        if self.loss.quadratic and not _common_gram(problem):
+        problem = self.problem(rows, weights)
+        if self.squares and not _common_gram(problem):
             raise ValueError(
                 "OnlineNMF takes no weights with Frobenius, for each column would need a gram of "
                 "its own; use KullbackLeibler, or nmf on Chunks"
@@ -132,7 +143,8 @@ class OnlineNMF(nn.Module):
         problem.validate(factors)
         self.step.check(problem)
         w, h = self.step(self.step.init(factors, problem), problem).factors
-        if self.loss.quadratic:
+        self.known.mul_(self.forgetting).add_(w.shape[0])
+        if self.squares:
             self._squares(problem, w, h)
         else:
             self._bounds(problem, w, h)
@@ -169,11 +181,16 @@ class OnlineNMF(nn.Module):
         Returns:
             (k, r).
         """
-        problem = self._problem(rows, weights)
+        problem = self.problem(rows, weights)
         start = self._start(problem, None)
         return solve(self.step, problem, start, max_iter=max_iter, tol=tol).factors[0]
 
-    def _problem(self, rows: Tensor | Data, weights: Tensor | None) -> Problem:
+    def problem(self, rows: Tensor | Data, weights: Tensor | None = None) -> Problem:
+        """The problem of the W of some rows.
+
+        Args:
+            rows, weights: as in `partial_fit`.
+        """
         if not isinstance(rows, (Tensor, Data)):
             raise TypeError(f"OnlineNMF takes tensors or Data, got {type(rows).__name__}")
         data = given(rows, weights)
@@ -181,7 +198,7 @@ class OnlineNMF(nn.Module):
             raise ValueError(
                 f"OnlineNMF needs rows of {len(self.h)} columns, got shape {tuple(data.shape)}"
             )
-        return Problem(data, NMF(), self.loss, (NonNegative(), NonNegative()), free=(0,))
+        return Problem(data, NMF(), self.loss, list(self.regs), free=(0,))
 
     def _start(self, problem: Problem, start: Tensor | None) -> tuple[Tensor, Tensor]:
         if start is not None:
@@ -200,7 +217,14 @@ class OnlineNMF(nn.Module):
         known = self.b > torch.finfo(h.dtype).tiny
         found = (self.a / torch.where(known, self.b, 1)) ** (1 / (up + down))
         found = torch.where(known, found, h)
-        self.h.copy_(torch.maximum(found, torch.finfo(h.dtype).eps ** 2 * found.amax()))
+        if self._penalty.weights != (None, None):
+            # There the two parts of the sum of the bounds are equal.
+            part = self.b * found**down
+            found = self.loss.majorized(found, part, part, *self._penalty.weights)
+        # The bounds divide by H, which a penalty may make 0.
+        finfo = torch.finfo(h.dtype)
+        least = finfo.eps**2 * found.amax().clamp_min(finfo.tiny**0.25)
+        self.h.copy_(torch.maximum(found, least))
 
     def _squares(self, problem: Problem, w: Tensor, h: Tensor) -> None:
         """Add the quadratic of a batch, and minimize the sum column by column."""
@@ -209,7 +233,15 @@ class OnlineNMF(nn.Module):
         self.a.mul_(self.forgetting).add_(block.gram)
         self.b.mul_(self.forgetting).add_(block.cross)
         together = QuadraticBlock(self.a, self.b, self.loss)
-        self.h.copy_(HALS().repeat(h, (), together, NonNegative(), self.inner)[0])
+        self.h.copy_(HALS().repeat(h, (), together, self._penalty, self.inner)[0])
+
+    @property
+    def _penalty(self) -> NonNegative:
+        """That of H, times the rows that are known."""
+        reg = self.regs[1]
+        assert isinstance(reg, NonNegative)
+        l1, ridge = (0.0 if weight is None else weight * self.known for weight in reg.weights)
+        return NonNegative(l1, ridge)
 
 
 def _common_gram(problem: Problem) -> bool:

@@ -202,7 +202,10 @@ def _turned(z: Tensor, normal: Correlations, cross: Tensor, order: int) -> tuple
             inner(rest, kernel, own),
             inner(rest, direction, own),
         )
-        angle = torch.where(slope > 0, circle.minimum(), 0)
+        # What rounding leaves of a gradient that is zero is no direction.
+        pull = cross.narrow(dim, k, 1)
+        least = 10 * torch.finfo(slope.dtype).eps * inner(pull, pull, own).sqrt()
+        angle = torch.where(slope > least, circle.minimum(), 0)
         kernels[k] = normalized(angle.cos() * kernel + angle.sin() * direction, own)
         image = image + (angle.cos() - 1) * mine + angle.sin() * along
         slope = slope.flatten(dim).squeeze(-1)

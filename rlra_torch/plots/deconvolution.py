@@ -60,18 +60,22 @@ def deconvolution(
         top.plot(
             unit * np.arange(len(kernels)), kernels[:, k], label=f"kernel {k + 1}", **line_style(k)
         )
-    style_axes(top, label, "kernels")
+    style_axes(top, label, "kernel")
     time = unit * np.arange(len(fitted))
     if y is not None:
         below.plot(time, as_array(y), color="0.7", linewidth=1, label="data")
     below.plot(time, fitted, color="black", linewidth=1, label="fitted")
     low = np.nanmin(fitted if y is None else np.minimum(fitted, y))
     for k in range(kernels.shape[-1]):
-        place = time[np.flatnonzero(maps[:, k])]
+        # Kernels may begin later than their windows do.
+        size = np.abs(kernels[:, k])
+        onset = int(np.argmax(size >= 0.1 * size.max()))
+        place = time[(np.flatnonzero(maps[:, k]) + onset) % len(time)]
         floor = low - 0.12 * (k + 1) * (np.ptp(fitted) or 1)
         colour = OKABE_ITO[k % len(OKABE_ITO)]
-        below.plot(place, np.full(len(place), floor), "|", color=colour, markersize=10)
-    style_axes(below, label, "signal, and places of kernels")
+        ticks = {"color": colour, "markersize": 10, "label": f"where kernel {k + 1} begins"}
+        below.plot(place, np.full(len(place), floor), "|", **ticks)
+    style_axes(below, label, "signal")
     legend_below(figure, top, below)
     return figure
 

@@ -87,7 +87,7 @@ def calcium_traces(
     poles = [1.0, -d - r, d * r]
     alone = np.zeros(1 + math.ceil(10 * decay * rate))
     alone[0] = 1.0
-    response = lfilter([1.0], poles, alone)
+    response = np.asarray(lfilter([1.0], poles, alone))
     peak = response.max()
     kept = 1 + int(np.flatnonzero(response >= 1e-3 * peak)[-1])
     clean = torch.from_numpy(lfilter([1.0], poles, spikes.numpy()) / peak)

@@ -27,11 +27,12 @@ from experiments import (
 )
 from matplotlib.figure import Figure
 
-from rlra_torch import deconvolve, plots
-from rlra_torch.datasets import mixture
+from rlra_torch import plots
+from rlra_torch.applications import calcium_spikes
+from rlra_torch.datasets import calcium_traces, mixture
 from rlra_torch.diagnostics import feasible_set
 from rlra_torch.iterations import HALS, Alternating, Balanced
-from rlra_torch.metrics import shift_correlation
+from rlra_torch.metrics import shift_correlation, spike_score
 from rlra_torch.plots import Mode
 
 
@@ -114,11 +115,15 @@ def transition() -> Figure:
 
 def calcium() -> Figure:
     """A calcium trace: the response to a spike and the spikes, neither of them known."""
-    traces = deconvolution.simulated(range(1), "calcium", 100**-0.8, 100, 2000, noise=0.05)
-    fit = deconvolve(traces.y[0], 100, nonnegative=True, reweights=5, starts=3)
-    corr, _ = shift_correlation(fit.kernels[:, 0], traces.kernels[0])
+    data = calcium_traces(1, 1500, rate=30.0, decay=0.4, rise=0.05, noise=0.15, baseline=3.0)
+    found = calcium_spikes(data.traces[0], rate=30.0, response=1.5)
+    corr, _ = shift_correlation(found.fit.kernels[:, 0], data.response[:45])
+    spikes = torch.zeros_like(data.spikes[0])
+    spikes[[event.sample for event in found.events]] = 1
+    score = float(spike_score(spikes, data.spikes[0], 1))
     print(f"the kernel correlates {float(corr):.4f} with the true one")
-    return fit.plot(traces.y[0])
+    print(f"{len(found.events)} events, F-measure {score:.3f} within one frame")
+    return found.plot(data.traces[0])
 
 
 def coding() -> Figure:

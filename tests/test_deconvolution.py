@@ -584,7 +584,6 @@ def test_figure_8():
     """Length 100 in traces of 10 000, lambda 0.01: every one of 20."""
     y, kernels, _ = traces(range(20), 100, 10000, 100**-0.75)
     problem, start = started(y, 100, 0.01)
-    found = solve(
-        Homotopy(InertialDescent(), precision=0.5), problem, start, max_iter=380, tol=1e-6
-    )
+    step = Homotopy(InertialDescent(), precision=0.5)
+    found = solve(step, problem, start, max_iter=380, tol=1e-6, check_every=20)
     assert (shift_correlation(found.factors[0][..., 0], kernels)[0] > 0.9999).all()

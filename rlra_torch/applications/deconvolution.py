@@ -12,9 +12,11 @@ import torch
 from ..datasets.matrices import open_matrix
 from ..estimators import Deconvolution
 from ..plots import save
+from .events import events, write_events
 from .output import written_together
 
-FILES = ("deconvolution.npz", "deconvolution.png", "report.json")
+EVENTS = "events.csv"
+FILES = ("deconvolution.npz", "deconvolution.png", "report.json", EVENTS)
 
 
 def read_signals(path: str | Path, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -50,15 +52,22 @@ def read_signals(path: str | Path, dtype: torch.dtype = torch.float32) -> torch.
 
 
 def write_deconvolution(
-    fit: Deconvolution, y: torch.Tensor, out: str | Path, settings: dict[str, Any]
+    fit: Deconvolution,
+    y: torch.Tensor,
+    out: str | Path,
+    settings: dict[str, Any],
+    rate: float | None = None,
 ) -> list[Path]:
-    """Kernels and maps, a figure of the first problem, and a report; all of them or nothing.
+    """Kernels and maps, a figure of the first problem, a report, and the events of traces.
+
+    All of them or nothing.
 
     Args:
         fit: what was found.
         y: the data.
         out: the folder.
         settings: what it was asked with, for the report.
+        rate: of traces, samples a second, in Hz, for times in seconds.
 
     Returns:
         the files.
@@ -75,11 +84,14 @@ def write_deconvolution(
         "converged": _listed(fit.converged),
         "seconds": fit.seconds,
     }
-    with written_together(out, FILES) as folder:
+    files = FILES if order == 1 else tuple(name for name in FILES if name != EVENTS)
+    with written_together(out, files) as folder:
         fit.save(folder / FILES[0])
-        save(fit.plot(y, (0,) * (y.ndim - order)), folder / FILES[1])
+        save(fit.plot(y, (0,) * (y.ndim - order), rate), folder / FILES[1])
         (folder / FILES[2]).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return [Path(out) / name for name in FILES]
+        if order == 1:
+            write_events(events(fit), folder / EVENTS, rate)
+    return [Path(out) / name for name in files]
 
 
 def _listed(value: Any) -> Any:  # noqa: ANN401

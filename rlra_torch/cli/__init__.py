@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 from .deconvolve import add_deconvolve
 from .factorize import add_factorize
 from .networks import add_predict, add_test, add_train
+from .options import with_config
 from .rank import add_rank
 from .recover import add_recover
 from .unmix import add_unmix
@@ -61,6 +62,15 @@ class _Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401
         super().__init__(formatter_class=_formatter, allow_abbrev=False, **options)
+
+    def parse_known_args(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: Any = None,  # noqa: ANN401
+    ) -> Any:  # noqa: ANN401
+        if args and self.get_default("configured"):
+            args = with_config(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"rlra: {message.removeprefix('argument ')}; see {self.prog} --help\n")

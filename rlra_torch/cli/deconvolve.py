@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from .options import add_machine, add_seed, add_stopping, count, device_named
+from .options import add_config, add_machine, add_seed, add_stopping, count, device_named
 
 
 def add_deconvolve(commands: Any) -> None:  # noqa: ANN401
@@ -17,23 +17,30 @@ def add_deconvolve(commands: Any) -> None:  # noqa: ANN401
         help="find short kernels and the places where they occur, in traces or images",
         description=(
             "Short-and-sparse deconvolution: kernels of norm one and sparse maps whose\n"
-            "convolutions add up to the data; neither is known. Writes both, a figure and\n"
-            "a report."
+            "convolutions add up to the data; neither is known. Writes both, a figure, a\n"
+            "report and, of traces, a table of events."
         ),
         epilog=(
             "examples:\n"
-            "  rlra deconvolve --data traces.csv --kernel-size 100 --nonnegative \\\n"
-            "      --reweights 5 --out runs/calcium\n"
+            "  rlra deconvolve --config configs/calcium/traces.yaml --rate 30 \\\n"
+            "      --data traces.csv --out runs/calcium\n"
             "  rlra deconvolve --data image.npy --kernel-size 20 20 --kernels 2 --out runs/image"
         ),
     )
-    parser.set_defaults(run=_run_deconvolve)
+    parser.set_defaults(run=_run_deconvolve, configured=True)
     data = parser.add_argument_group("data and results")
+    add_config(data)
     data.add_argument(
         "--data",
         required=True,
         metavar="FILE",
         help="a trace in each row (.csv, .tsv, .npy), or images (.npy)",
+    )
+    data.add_argument(
+        "--rate",
+        type=float,
+        metavar="HZ",
+        help="samples a second of traces: times are in seconds then",
     )
     data.add_argument(
         "--shared", action="store_true", help="all traces, or images, have the same kernels"
@@ -48,11 +55,16 @@ def add_deconvolve(commands: Any) -> None:  # noqa: ANN401
 def _add_fit(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--kernel-size",
-        required=True,
         type=count,
         nargs="+",
         metavar="N",
         help="samples of a kernel; two numbers for images",
+    )
+    group.add_argument(
+        "--kernel-seconds",
+        type=float,
+        metavar="S",
+        help="the same in seconds, with --rate, where samples are not given",
     )
     group.add_argument(
         "--kernels", type=count, default=1, metavar="K", help="how many (default: 1)"
@@ -79,17 +91,23 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
 def _run_deconvolve(arguments: argparse.Namespace) -> None:
     import torch
 
+    from ..applications.calcium import kernel_samples
     from ..applications.deconvolution import FILES, read_signals, write_deconvolution
     from ..applications.output import check_writable
     from ..estimators import deconvolve
 
     check_writable(arguments.out, FILES)
     device = device_named(arguments.device)
+    size, rate = arguments.kernel_size, arguments.rate
+    if size is None:
+        if arguments.kernel_seconds is None or rate is None:
+            raise ValueError("give --kernel-size, or --kernel-seconds with --rate")
+        size = kernel_samples(arguments.kernel_seconds, rate)
     y = read_signals(arguments.data, getattr(torch, arguments.dtype))
     try:
         fit = deconvolve(
             y.to(device),
-            arguments.kernel_size,
+            size,
             arguments.kernels,
             lam=arguments.lam,
             nonnegative=arguments.nonnegative,
@@ -103,9 +121,9 @@ def _run_deconvolve(arguments: argparse.Namespace) -> None:
         )
     except torch.OutOfMemoryError as error:
         raise MemoryError from error
-    names = ("data", "kernel_size", "kernels", "nonnegative", "shared", "reweights", "seed")
-    settings = {name: getattr(arguments, name) for name in names}
-    written = [str(path) for path in write_deconvolution(fit, y, arguments.out, settings)]
+    names = ("data", "rate", "kernels", "nonnegative", "shared", "reweights", "seed")
+    settings = {"kernel_size": size, **{name: getattr(arguments, name) for name in names}}
+    written = [str(path) for path in write_deconvolution(fit, y, arguments.out, settings, rate)]
     if arguments.json:
         import numpy as np
 

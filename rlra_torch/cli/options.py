@@ -4,10 +4,45 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+
+def add_config(group: argparse._ArgumentGroup) -> None:
+    """Add ``--config``, which `with_config` reads before all others."""
+    group.add_argument(
+        "--config",
+        metavar="FILE",
+        help="options by their long names, as .yaml; those given here come before them",
+    )
+
+
+def with_config(words: Sequence[str]) -> list[str]:
+    """The words of a command line, after those in the file that ``--config`` names.
+
+    Raises:
+        ValueError: the file is not a list of options.
+    """
+    reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    reader.add_argument("--config")
+    path = reader.parse_known_args(words)[0].config
+    if path is None:
+        return list(words)
+    import yaml
+
+    with open(path, encoding="utf-8") as file:
+        options = yaml.safe_load(file)
+    if not isinstance(options, dict):
+        raise ValueError(f"'{path}' must hold options as 'name: value', one a line")
+    found: list[str] = []
+    for name, value in options.items():
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        if value is not False:
+            found += [f"--{name}", *map(str, values)]
+    return [*found, *words]
 
 
 def add_loss(group: argparse._ArgumentGroup) -> None:

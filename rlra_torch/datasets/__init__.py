@@ -1,6 +1,7 @@
 """Real and synthetic data as torch tensors, each with what is known about it."""
 
 from rlra_torch.datasets.cache import ARCHIVES, Archive, archive_path, data_folder
+from rlra_torch.datasets.calcium import CalciumTraces, calcium_traces
 from rlra_torch.datasets.counts import Counts, load_counts
 from rlra_torch.datasets.envi import write_abundances
 from rlra_torch.datasets.hyperspectral import HyperspectralImage, load_image
@@ -16,6 +17,7 @@ from rlra_torch.datasets.topics import Topics, topics
 __all__ = [
     "ARCHIVES",
     "Archive",
+    "CalciumTraces",
     "Counts",
     "Faces",
     "HyperspectralImage",
@@ -28,6 +30,7 @@ __all__ = [
     "Topics",
     "Truth",
     "archive_path",
+    "calcium_traces",
     "data_folder",
     "load_counts",
     "load_image",

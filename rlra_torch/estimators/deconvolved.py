@@ -128,18 +128,21 @@ class Deconvolution(Traced):
         ]
         return "\n".join(textwrap.fill(line, 80, subsequent_indent=" " * 18) for line in lines)
 
-    def plot(self, y: Array | None = None, index: tuple[int, ...] = ()) -> Figure:
+    def plot(
+        self, y: Array | None = None, index: tuple[int, ...] = (), rate: float | None = None
+    ) -> Figure:
         """The kernels, and the data with what was found in it.
 
         Args:
             y: the data, drawn behind the prediction.
             index: which problem of a batch, and which of several signals.
+            rate: of traces, samples a second, in Hz: then axes are in seconds.
         """
         parts = (self.kernels, self.maps, self.prediction)
         kernels, maps, fitted = (torch.as_tensor(x).cpu().numpy() for x in parts)
         given = None if y is None else torch.as_tensor(y).cpu().numpy()[index]
         batch = kernels.ndim - self._model(False).order - 1
-        return deconvolution(kernels[index[:batch]], maps[index], fitted[index], given)
+        return deconvolution(kernels[index[:batch]], maps[index], fitted[index], given, rate=rate)
 
     def save(self, path: str | Path) -> None:
         """Write kernels, maps, bias and what they were found with to one ``.npz`` file.

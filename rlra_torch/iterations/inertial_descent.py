@@ -109,7 +109,7 @@ class InertialDescent(Iteration):
         beta = self.momentum.to(x.dtype) * (old.count - 1) / (old.count + 2)
         z, behind = (_first(k, 0, model) for k in (a, before[0]))
         z = great_circle(z, behind, _over(beta, z), model.order + 1)
-        w = x + _over(beta, x) * (x - before[1])
+        w = torch.lerp(before[1], x, 1 + _over(beta, x))
         new, spectrum, far = _mapped(z, w, old.data, problem)
         lags = _sizes(a, model)
         cross = restored(to_kernels(old.data, spectrum), _sizes(x, model), lags)
@@ -122,7 +122,7 @@ class InertialDescent(Iteration):
         )
         slack = 10 * torch.finfo(x.dtype).eps * old.smooth.abs()
         rose = (value > least + slack) & (old.count > 1)
-        amount = new.square().flatten(lead).sum(-1).sqrt()
+        amount = torch.linalg.vector_norm(new.flatten(lead), dim=-1)
         met = far.maximum(slope / torch.where(amount > 0, amount, 1))
         kept = Inertia(
             state.factors,
@@ -167,7 +167,7 @@ def _mapped(z: Tensor, w: Tensor, data: Tensor, problem: Problem) -> tuple[Tenso
     gradient = _last(restored(to_maps(residual, f), sizes), 1, model)
     bound = squared_norm(f).clamp_min(torch.finfo(w.dtype).tiny)
     over = _over(bound, w)
-    new = problem.regs[1].prox(w - gradient / over, 1 / over)
+    new = problem.regs[1].prox(torch.addcdiv(w, gradient, over, value=-1), 1 / over)
     far = (new - w).abs().flatten(lead).amax(-1) * bound
     return new, transformed(_first(new, 1, model), sizes, model.centred), far
 
@@ -202,7 +202,10 @@ def _turned(z: Tensor, normal: Correlations, cross: Tensor, order: int) -> tuple
             inner(rest, kernel, own),
             inner(rest, direction, own),
         )
-        angle = torch.where(slope > 0, circle.minimum(), 0)
+        # What rounding leaves of a gradient that is zero is no direction.
+        pull = cross.narrow(dim, k, 1)
+        least = 10 * torch.finfo(slope.dtype).eps * inner(pull, pull, own).sqrt()
+        angle = torch.where(slope > least, circle.minimum(), 0)
         kernels[k] = normalized(angle.cos() * kernel + angle.sin() * direction, own)
         image = image + (angle.cos() - 1) * mine + angle.sin() * along
         slope = slope.flatten(dim).squeeze(-1)

@@ -17,7 +17,7 @@ from rlra_torch.metrics.errors import (
 )
 from rlra_torch.metrics.factors import factor_match, match, match_abundances
 from rlra_torch.metrics.spectral import mrsa, spectral_angle
-from rlra_torch.metrics.spikes import shift_correlation, spike_score
+from rlra_torch.metrics.spikes import merged_spikes, shift_correlation, spike_score
 from rlra_torch.metrics.supports import support_score
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "factor_match",
     "match",
     "match_abundances",
+    "merged_spikes",
     "mrsa",
     "nmse",
     "relative_error",

@@ -63,3 +63,30 @@ def spike_score(found: Tensor, true: Tensor, tolerance: int = 0) -> Tensor:
             count, i = count + 1, i + 1
     total = len(ours) + len(theirs)
     return torch.tensor(2 * count / total if total else 1.0, dtype=torch.float64)
+
+
+def merged_spikes(x: Tensor) -> Tensor:
+    """Spikes of one sign in samples that touch as one, of their sum, where the largest of them is.
+
+    Args:
+        x: (*, m).
+
+    Returns:
+        (*, m).
+
+    Example:
+        >>> merged_spikes(torch.tensor([1.0, 3.0, 0.0, 2.0, 0.0, 0.0, 1.0, -1.0]))
+        tensor([ 0.,  4.,  0.,  2.,  0.,  0.,  1., -1.])
+    """
+    flat, sign = x.reshape(-1, x.shape[-1]), x.sign().reshape(-1, x.shape[-1])
+    new = torch.ones_like(sign, dtype=torch.bool)
+    new[:, 1:] = sign[:, 1:] != sign[:, :-1]
+    run = new.cumsum(-1) - 1
+    total = torch.zeros_like(flat).scatter_add(-1, run, flat)
+    largest = torch.zeros_like(flat).scatter_reduce(-1, run, flat.abs(), "amax")
+    top = (flat.abs() == largest.gather(-1, run)) & (sign != 0)
+    # Of equal samples the first.
+    count = top.cumsum(-1)
+    before = torch.where(new, count - top.long(), 0).cummax(-1).values
+    top &= count == before + 1
+    return torch.where(top, total.gather(-1, run), 0).reshape(x.shape)

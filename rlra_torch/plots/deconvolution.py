@@ -26,6 +26,7 @@ def deconvolution(
     fitted: np.ndarray,
     y: np.ndarray | None = None,
     title: str | None = None,
+    rate: float | None = None,
 ) -> Figure:
     """The kernels side by side, and below them the data, what was fitted, and the spikes.
 
@@ -35,6 +36,7 @@ def deconvolution(
         fitted: the prediction, (m,) or (m_1, m_2).
         y: the data, likewise.
         title: title of the figure.
+        rate: of a trace, samples a second, in Hz: then axes are in seconds.
 
     Raises:
         ValueError: neither a trace nor an image.
@@ -53,19 +55,27 @@ def deconvolution(
     if title:
         figure.suptitle(title, fontsize=TITLE)
     top, below = figure.subplots(2, 1, height_ratios=(2, 3))
+    unit, label = (1.0, "sample") if rate is None else (1 / rate, "time (s)")
     for k in range(kernels.shape[-1]):
-        top.plot(kernels[:, k], label=f"kernel {k + 1}", **line_style(k))
-    style_axes(top, "sample", "kernels")
+        top.plot(
+            unit * np.arange(len(kernels)), kernels[:, k], label=f"kernel {k + 1}", **line_style(k)
+        )
+    style_axes(top, label, "kernel")
+    time = unit * np.arange(len(fitted))
     if y is not None:
-        below.plot(as_array(y), color="0.7", linewidth=1, label="data")
-    below.plot(fitted, color="black", linewidth=1, label="fitted")
+        below.plot(time, as_array(y), color="0.7", linewidth=1, label="data")
+    below.plot(time, fitted, color="black", linewidth=1, label="fitted")
     low = np.nanmin(fitted if y is None else np.minimum(fitted, y))
     for k in range(kernels.shape[-1]):
-        place = np.flatnonzero(maps[:, k])
+        # Kernels may begin later than their windows do.
+        size = np.abs(kernels[:, k])
+        onset = int(np.argmax(size >= 0.1 * size.max()))
+        place = time[(np.flatnonzero(maps[:, k]) + onset) % len(time)]
         floor = low - 0.12 * (k + 1) * (np.ptp(fitted) or 1)
         colour = OKABE_ITO[k % len(OKABE_ITO)]
-        below.plot(place, np.full(len(place), floor), "|", color=colour, markersize=10)
-    style_axes(below, "sample", "signal, and places of kernels")
+        ticks = {"color": colour, "markersize": 10, "label": f"where kernel {k + 1} begins"}
+        below.plot(place, np.full(len(place), floor), "|", **ticks)
+    style_axes(below, label, "signal")
     legend_below(figure, top, below)
     return figure
 

@@ -13,6 +13,8 @@ from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
+from .segmentation import LOW_RANK_TV, SPARSE, SPARSE_LOW_RANK, Weights, segment
+from .segmented import Segmentation
 from .sparse_components import SparseComponents, sparse_component_analysis
 from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
 from .structured import structured
@@ -25,6 +27,7 @@ __all__ = [
     "Grown",
     "Parafac2Fit",
     "Regression",
+    "Segmentation",
     "SparseComponents",
     "SparsePath",
     "SparseRegression",
@@ -41,6 +44,7 @@ __all__ = [
     "loss_named",
     "minvol",
     "nmf",
+    "segment",
     "nnkl",
     "nnls",
     "parafac2",

@@ -77,8 +77,11 @@ class Sensed(Model):
     def squared_norm(self, factors: Factors, n: int) -> Tensor | None:
         """A bound, where one of the operator is known: the product of both norms."""
         gain = self.operator.squared_norm()
-        if gain is None or not self.model.has_gram(n):
+        if gain is None:
             return None
+        if not self.model.has_gram(n):
+            inner = self.model.squared_norm(factors, n)
+            return None if inner is None else gain * inner
         bound = spectral_bound(self.model.gram(factors, n))
         lead = factors[n].ndim - self.model.factor_ndims[n]
         return gain * (bound.flatten(lead).amax(-1) if bound.ndim > lead else bound)

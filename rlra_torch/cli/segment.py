@@ -21,8 +21,7 @@ def add_segment(commands: Any) -> None:  # noqa: ANN401
             "regions, a figure and a report."
         ),
         epilog=(
-            "example:\n"
-            "  rlra segment --data movie.tif --decay 3.7 --background 5 --out runs/movie"
+            "example:\n  rlra segment --data movie.tif --decay 3.7 --background 5 --out runs/movie"
         ),
     )
     parser.set_defaults(run=_run_segment)

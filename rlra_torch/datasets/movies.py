@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rlra_torch.datasets.synthetic import _check_sizes, _generator
 
-_TRIES = 20000
+_TRIES = 3000
 
 
 class CalciumMovie(NamedTuple):

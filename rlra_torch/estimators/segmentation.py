@@ -100,13 +100,16 @@ def segment(
     if not real_number("lam", lam) > 0:
         raise ValueError(f"lam must be positive, got {lam}")
     whole_number("the number of columns", columns)
+    whole_number("the size of the background", background, least=0)
     noise = float(noise_level(y.movedim(0, -1).flatten(0, 1)).median())
     problem, removed = _problem(y, decay, lam * noise, weights, background)
     step = Alternating(Nesterov(ProjectedGradient()), order=(1, 0))
     found = solve(step, problem, _start(y, columns), max_iter=max_iter, tol=tol)
     a, z = alive(found.factors)
-    left = y.flatten(1) - problem.model.model((a, z))  # pyright: ignore
-    slow = removed.basis @ removed.background(left) if removed is not None else torch.zeros_like(y)
+    slow = torch.zeros_like(y)
+    if removed is not None:
+        left = y.flatten(1) - _movie(y, decay)((a, z))
+        slow = removed.basis @ removed.background(left)
     return Segmentation.of(a, z, slow.reshape(y.shape), found, noise, decay, back)
 
 
@@ -118,11 +121,15 @@ def _problem(
         Gauge(l1=weights.spikes, l2=weights.l2, nonnegative=True),
         Gauge(weights.footprint, weights.tv, weights.l2, Lattice.of(tuple(y.shape[1:])), True),
     ).to(y)
-    model = Sensed(NMF(), Autoregressive.decay(decay, dtype=y.dtype).to(y.device))
+    model = _movie(y, decay)
     if not background:
         return Problem(y.flatten(1), model, Frobenius(), norm), None
     removed = WithoutBackground(_cosines(len(y), background).to(y))
     return Problem(removed(y.flatten(1)), Sensed(model, removed), Frobenius(), norm), removed
+
+
+def _movie(y: Tensor, decay: float) -> Sensed:
+    return Sensed(NMF(), Autoregressive.decay(decay, dtype=y.dtype).to(y.device))
 
 
 def _cosines(frames: int, count: int) -> Tensor:

@@ -110,7 +110,6 @@ class Sensed(Model):
 
 def _meta_shape(model: Model, factors: Factors, operator: LinearMap) -> tuple[int, ...]:
     device = next((b.device for b in getattr(operator, "buffers", list)()), torch.device("cpu"))
-    prediction = model(factors)
-    return tuple(
-        operator(torch.zeros(prediction.shape, dtype=prediction.dtype, device=device)).shape
-    )
+    nested = isinstance(model, Sensed)
+    shape = _meta_shape(model.model, factors, model.operator) if nested else model(factors).shape
+    return tuple(operator(torch.zeros(shape, dtype=factors[0].dtype, device=device)).shape)

@@ -13,7 +13,7 @@ from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
-from .segmentation import LOW_RANK_TV, SPARSE, SPARSE_LOW_RANK, Weights, segment
+from .segmentation import segment
 from .segmented import Segmentation
 from .sparse_components import SparseComponents, sparse_component_analysis
 from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path

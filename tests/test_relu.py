@@ -7,17 +7,18 @@ import cvxpy as cp
 import pytest
 import torch
 from conformance import close
+from torch._subclasses.fake_tensor import FakeTensorMode
 from zoo import normal, uniform
 
 from rlra_torch.diagnostics import Degrees, certificate, degrees
 from rlra_torch.estimators import grow
 from rlra_torch.functional.activations import gates, regions
-from rlra_torch.iterations import Alternating, ProjectedGradient
+from rlra_torch.iterations import Alternating, Nesterov, ProjectedGradient
 from rlra_torch.losses import Frobenius
 from rlra_torch.models import CP, NMF, ReLU, Sensed
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
-from rlra_torch.regularizers import L1, Free, Gauge, NonNegative, ProjectiveNorm, ReLUNorm, Ridge
+from rlra_torch.regularizers import L1, Free, Gauge, ProjectiveNorm, ReLUNorm, Ridge
 from rlra_torch.regularizers.joint import Joint
 from rlra_torch.solvers import solve
 
@@ -154,7 +155,6 @@ def test_degrees_are_those_of_the_maps(generator):
     [
         (CP(3), [Ridge(1.0)] * 3, 2.0, "have degree 3 but the penalty has degree 2"),
         (NMF(), [L1(1.0)] * 2, 1.0, "have degree 2 but the penalty has degree 1"),
-        (NMF(), [NonNegative()] * 2, 0.0, "have degree 2 but the penalty has degree 0"),
         (NMF(), [L1(1.0), Ridge(1.0)], None, "the penalty is not homogeneous"),
     ],
 )
@@ -198,6 +198,8 @@ def test_polar_encloses_what_search_finds(outputs, c, generator):
     assert found.lower <= found.upper
     if c == 1 or gauge.l2 == 0:  # a convex problem for each cone
         close(found.upper, found.lower, 1e-9)
+    else:  # what is attained is no proof
+        assert found.upper > 1.001 * found.lower
     tried = normal(generator, 3, 20000)
     best = gauge.polar(m.mT @ (v @ (tried / tried.norm(dim=0))).relu()).lower.amax() / 1.5
     assert 0.99 * found.lower <= best * (1.0 if c == 1 else 1.01)
@@ -262,7 +264,8 @@ def test_the_best_network_is_found_from_every_start(seed):
     generator = torch.Generator().manual_seed(seed)
     found = grow(problem, (normal(generator, 2, 1), normal(generator, 1, 1)), tol=1e-6, kkt=1e-8)
     assert found.rounds[0].rank == 1 and found.rounds[0].certificate.polar_lower > 1.5
-    assert found.verdict == "optimal" and found.factors[0].shape[-1] == 2
+    # A unit may be there in parts: two that point the same way cost as much as one.
+    assert found.verdict == "optimal" and 2 <= found.factors[0].shape[-1] <= 4
     assert abs(found.objective - best) < 1e-6 * best
     assert found.certificate.polar_upper < 1 + 1e-6 and found.certificate.stationarity < 1e-6
 
@@ -274,3 +277,13 @@ def test_a_certificate_of_a_network_never_claims_too_much(generator):
             factors = (scale * normal(generator, 2, width), scale * normal(generator, 1, width))
             gap = problem.objective(factors) - best
             assert gap <= certificate(problem, factors).gap_upper * (1 + 1e-9)
+
+
+def test_steps_on_a_device_wait_for_nothing():
+    with FakeTensorMode(), torch.no_grad():
+        v, y = torch.empty(8, 3, device="cuda"), torch.empty(2, 8, 2, device="cuda")
+        problem = Problem(y, ReLU(v), Frobenius(), ReLUNorm(0.2, v).to("cuda"))
+        start = (torch.empty(2, 3, 5, device="cuda"), torch.empty(2, 2, 5, device="cuda"))
+        step = Alternating(Nesterov(ProjectedGradient()))
+        state = step(step.init(start, problem), problem)
+        assert state.factors[0].shape == start[0].shape and state.factors[0].is_cuda

@@ -13,7 +13,7 @@ class Degrees(NamedTuple):
 
     Args:
         phi: of the prediction: ``p`` with ``model(c X_1, ..., c X_d) = c^p model(X_1, ..., X_d)``.
-        theta: of the penalty.
+        theta: of the penalty; 0 without one.
     """
 
     phi: float
@@ -51,13 +51,13 @@ def degrees(problem: Problem) -> Degrees:
 
 
 def check_degrees(problem: Problem) -> None:
-    """Check that terms and penalty are homogeneous of the same degree.
+    """Check that terms and penalty, where there is one, are homogeneous of the same degree.
 
     Raises:
         ValueError: they are not, so that local minima of any width say nothing of the global one.
     """
     phi, theta = degrees(problem)
-    if theta != phi:
+    if theta not in (phi, 0.0):
         found = "is not homogeneous" if theta is None else f"has degree {theta:g}"
         raise ValueError(
             f"the terms of {type(problem.model).__name__} have degree {phi:g} but the penalty "

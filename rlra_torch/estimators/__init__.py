@@ -1,5 +1,6 @@
 """What users import first: factorizations and regressions in one call."""
 
+from .cnmf import ConvolutiveFactorization, cnmf, convolutive_regression
 from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
@@ -21,6 +22,9 @@ from .structured import structured
 from .tucker import tucker
 
 __all__ = [
+    "ConvolutiveFactorization",
+    "cnmf",
+    "convolutive_regression",
     "CoupledFactorization",
     "Deconvolution",
     "Factorization",

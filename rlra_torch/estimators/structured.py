@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ..losses import Frobenius
-from ..models import CP, NMF, Model, ReLU, Sensed
+from ..models import CP, NMF, Factors, Model, ReLU, Sensed
 from ..operators import Operator, WithoutBackground
 from ..problem import Problem
 from ..regularizers import ProjectiveNorm
@@ -73,10 +73,13 @@ def structured(
         >>> found.verdict, (found.factors[0] @ found.factors[1].T).round(decimals=3)[:2].tolist()
         ('optimal', [[2.5, 0.0], [0.0, 1.5]])
     """
-    model = _model(norm, operator)
+    model: Model = NMF() if len(norm) == 2 else CP(len(norm))
+    model = model if norm.cones is None else ReLU(norm.cones)
+    start = _nothing(y if operator is None else operator.adjoint(y), norm)
     if background is None:
-        problem = Problem(y, model, Frobenius(), norm, weights)
-        return _grown(problem, norm, tol, largest, max_iter, seed)
+        seen = model if operator is None else Sensed(model, operator)
+        problem = Problem(y, seen, Frobenius(), norm, weights)
+        return grow(problem, start, tol=tol, largest=largest, max_iter=max_iter, seed=seed)
     if weights is not None or operator is not None:
         raise ValueError(
             "a background is taken out of complete data; leave out weights and operator, or the "
@@ -84,27 +87,13 @@ def structured(
         )
     without = WithoutBackground(background)
     problem = Problem(without(y), Sensed(model, without), Frobenius(), norm)
-    found = _grown(problem, norm, tol, largest, max_iter, seed)
+    found = grow(problem, start, tol=tol, largest=largest, max_iter=max_iter, seed=seed)
     return replace(found, background=without.background(y - model(found.factors)))
 
 
-def _model(norm: ProjectiveNorm, operator: Operator | None) -> Model:
-    if norm.cones is not None:
-        model: Model = ReLU(norm.cones)
-    else:
-        model = NMF() if len(norm) == 2 else CP(len(norm))
-    return model if operator is None else Sensed(model, operator)
-
-
-def _grown(
-    problem: Problem, norm: ProjectiveNorm, tol: float, largest: int, max_iter: int, seed: int
-) -> Grown:
-    """From one column of zeros, whose sizes are those of what the operator reads."""
-    data, model = problem.data.y, problem.model  # pyright: ignore[reportAttributeAccessIssue]
-    if isinstance(model, Sensed):
-        data = model.operator.adjoint(data)
-    sizes = list(data.shape)
+def _nothing(like: Tensor, norm: ProjectiveNorm) -> Factors:
+    """One column of zeros in each factor of what is shaped like a prediction."""
+    sizes = list(like.shape)
     if norm.cones is not None:
         sizes[0] = norm.cones.shape[-1]
-    start = tuple(torch.zeros(n, 1, dtype=data.dtype, device=data.device) for n in sizes)
-    return grow(problem, start, tol=tol, largest=largest, max_iter=max_iter, seed=seed)
+    return tuple(torch.zeros(n, 1, dtype=like.dtype, device=like.device) for n in sizes)

@@ -23,6 +23,7 @@ from experiments import (
     exactly_sparse,
     kinetic,
     mixed,
+    segmentation,
     separable,
 )
 from matplotlib.figure import Figure
@@ -34,6 +35,7 @@ from rlra_torch.diagnostics import feasible_set
 from rlra_torch.iterations import HALS, Alternating, Balanced
 from rlra_torch.metrics import shift_correlation, spike_score
 from rlra_torch.plots import Mode
+from rlra_torch.plots.segmentation import footprint_rows
 
 
 def swamp() -> Figure:
@@ -126,6 +128,13 @@ def calcium() -> Figure:
     return found.plot(data.traces[0])
 
 
+def regions() -> Figure:
+    """A calcium movie at -14 dB: regions under sparsity, low rank, and total variation."""
+    found, true = segmentation.penalties()
+    rows = {name: maps.numpy() for name, maps in found.items()}
+    return footprint_rows(rows, true.numpy(), "Regions of a simulated calcium movie at -14 dB")
+
+
 def coding() -> Figure:
     """Mixed sparse coding: supports that are found, over noise and conditioning."""
     title = "Mixed sparse coding: 5 of 100 atoms in each of 6 columns"
@@ -203,6 +212,7 @@ FIGURES: dict[str, Callable[[], Figure]] = {
         splines,
         transition,
         calcium,
+        regions,
     )
 }
 

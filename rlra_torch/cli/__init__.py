@@ -21,6 +21,7 @@ from .networks import add_predict, add_test, add_train
 from .options import with_config
 from .rank import add_rank
 from .recover import add_recover
+from .segment import add_segment
 from .unmix import add_unmix
 
 
@@ -131,6 +132,7 @@ COMMANDS = (
     add_unmix,
     add_deconvolve,
     add_recover,
+    add_segment,
     add_rank,
     add_train,
     add_test,

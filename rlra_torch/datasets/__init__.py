@@ -7,6 +7,7 @@ from rlra_torch.datasets.envi import write_abundances
 from rlra_torch.datasets.hyperspectral import HyperspectralImage, load_image
 from rlra_torch.datasets.libraries import Faces, SpectralLibrary, load_orl, load_usgs
 from rlra_torch.datasets.matrices import load_matrix, open_matrix
+from rlra_torch.datasets.movies import CalciumMovie, calcium_movie
 from rlra_torch.datasets.notes import Spectrogram, note_spectrogram
 from rlra_torch.datasets.regions import ImageRegion, load_regions
 from rlra_torch.datasets.spectral_files import Truth, load_library, load_truth, resampled
@@ -18,6 +19,7 @@ __all__ = [
     "ARCHIVES",
     "Archive",
     "CalciumTraces",
+    "CalciumMovie",
     "Counts",
     "Faces",
     "HyperspectralImage",
@@ -31,6 +33,7 @@ __all__ = [
     "Truth",
     "archive_path",
     "calcium_traces",
+    "calcium_movie",
     "data_folder",
     "load_counts",
     "load_image",

@@ -14,6 +14,8 @@ from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls
 from .results import Factorization, Regression
+from .segmentation import segment
+from .segmented import Segmentation
 from .sparse_components import SparseComponents, sparse_component_analysis
 from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
 from .structured import structured
@@ -29,6 +31,7 @@ __all__ = [
     "Grown",
     "Parafac2Fit",
     "Regression",
+    "Segmentation",
     "SparseComponents",
     "SparsePath",
     "SparseRegression",
@@ -45,6 +48,7 @@ __all__ = [
     "loss_named",
     "minvol",
     "nmf",
+    "segment",
     "nnkl",
     "nnls",
     "parafac2",

@@ -85,8 +85,11 @@ class Sensed(Model):
     def squared_norm(self, factors: Factors, n: int) -> Tensor | None:
         """A bound, where one of the operator is known: the product of both norms."""
         gain = self.operator.squared_norm() if self.gains is None else self.gains[n]
-        if gain is None or not self.model.has_gram(n):
+        if gain is None:
             return None
+        if not self.model.has_gram(n):
+            inner = self.model.squared_norm(factors, n)
+            return None if inner is None else gain * inner
         largest = spectral_bound(self.model.gram(factors, n))
         return gain * largest.reshape(*largest.shape[: self._lead(factors, n)], -1).amax(-1)
 
@@ -162,7 +165,6 @@ class Sensed(Model):
 
 def _meta_shape(model: Model, factors: Factors, operator: LinearMap) -> tuple[int, ...]:
     device = next((b.device for b in getattr(operator, "buffers", list)()), torch.device("cpu"))
-    prediction = model(factors)
-    return tuple(
-        operator(torch.zeros(prediction.shape, dtype=prediction.dtype, device=device)).shape
-    )
+    nested = isinstance(model, Sensed)
+    shape = _meta_shape(model.model, factors, model.operator) if nested else model(factors).shape
+    return tuple(operator(torch.zeros(shape, dtype=factors[0].dtype, device=device)).shape)

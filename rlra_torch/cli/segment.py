@@ -1,0 +1,90 @@
+"""``rlra segment``: the regions of a calcium movie, and when they fire."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from .options import add_machine, add_stopping, count, device_named
+
+
+def add_segment(commands: Any) -> None:  # noqa: ANN401
+    """Add the parser."""
+    parser = commands.add_parser(
+        "segment",
+        usage="rlra segment --data FILE --decay FRAMES --out FOLDER [options]",
+        help="find the regions of a calcium movie, and when each fires",
+        description=(
+            "A movie as spike trains, seen through exponential decay, times footprints:\n"
+            "sparse, of low rank and of low total variation. Writes both, a map of the\n"
+            "regions, a figure and a report."
+        ),
+        epilog=(
+            "example:\n  rlra segment --data movie.tif --decay 3.7 --background 5 --out runs/movie"
+        ),
+    )
+    parser.set_defaults(run=_run_segment)
+    data = parser.add_argument_group("data and results")
+    data.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="frames x rows x columns (.npy), or a page a frame (.tif, .tiff)",
+    )
+    data.add_argument(
+        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
+    )
+    fit = parser.add_argument_group("fit")
+    fit.add_argument(
+        "--decay", required=True, type=float, metavar="X", help="time constant, in frames"
+    )
+    fit.add_argument(
+        "--lam",
+        type=float,
+        default=0.8,
+        metavar="X",
+        help="weight of the penalty, in units of the noise (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--columns",
+        type=count,
+        default=100,
+        metavar="N",
+        help="to begin with; more than regions (default: %(default)s)",
+    )
+    fit.add_argument(
+        "--background",
+        type=int,
+        default=1,
+        metavar="N",
+        help="slow cosines in each pixel: 0 none, 1 a constant (default: 1)",
+    )
+    add_stopping(fit, max_iter=60, tol=1e-4)
+    add_machine(parser.add_argument_group("machine and messages"))
+
+
+def _run_segment(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from ..applications.calcium_movies import FILES, read_movie, write_segmentation
+    from ..applications.output import check_writable
+    from ..estimators import segment
+
+    check_writable(arguments.out, FILES)
+    device = device_named(arguments.device)
+    movie = read_movie(arguments.data, getattr(torch, arguments.dtype))
+    names = ("decay", "lam", "columns", "background", "max_iter", "tol")
+    settings = {name: getattr(arguments, name) for name in names}
+    try:
+        fit = segment(movie.to(device), **settings)
+    except torch.OutOfMemoryError as error:
+        raise MemoryError from error
+    settings = {"data": arguments.data, **settings}
+    written = [str(path) for path in write_segmentation(fit, movie, arguments.out, settings)]
+    if arguments.json:
+        shown = {"regions": len(fit.footprints), "converged": fit.converged, "kkt": fit.kkt}
+        print(json.dumps({**shown, "files": written}))
+    elif not arguments.quiet:
+        print(fit.summary())
+        print("\n".join(written))

@@ -7,6 +7,7 @@ from rlra_torch.datasets.hyperspectral import HyperspectralImage, load_image
 from rlra_torch.datasets.libraries import Faces, SpectralLibrary, load_orl, load_usgs
 from rlra_torch.datasets.matrices import load_matrix, open_matrix
 from rlra_torch.datasets.notes import Spectrogram, note_spectrogram
+from rlra_torch.datasets.photons import photon_counts
 from rlra_torch.datasets.regions import ImageRegion, load_regions
 from rlra_torch.datasets.spectral_files import Truth, load_library, load_truth, resampled
 from rlra_torch.datasets.synthetic import LowRank, Mixture, low_rank_nonnegative, mixture
@@ -42,6 +43,7 @@ __all__ = [
     "mixture",
     "note_spectrogram",
     "open_matrix",
+    "photon_counts",
     "resampled",
     "topics",
     "write_abundances",

@@ -22,14 +22,16 @@ class Patterns(Operator):
         shape: of the picture, (rows, cols), or (n,); pixels are in row-major order.
         pixels: n.
         measurements: m.
+        curvature: what `A^T A` multiplies most pictures of mean zero by.
     """
 
     input_ndim = 2
     output_ndim = 2
     chosen: Tensor
 
-    def __init__(self, shape: Sequence[int], measurements: int) -> None:
+    def __init__(self, shape: Sequence[int], measurements: int, curvature: float) -> None:
         super().__init__()
+        self.curvature = curvature
         self.shape, self.pixels = tuple(shape), math.prod(shape)
         self.measurements = measurements
 
@@ -93,7 +95,7 @@ class SplitHadamard(Patterns):
     ) -> None:
         chosen = _chosen(shape, order, count)
         self.whole = bool((chosen == 0).any())
-        super().__init__(shape, 2 * len(chosen) - self.whole)
+        super().__init__(shape, 2 * len(chosen) - self.whole, math.prod(shape) / 2)
         self.register_buffer("chosen", chosen)
         self.register_buffer("pairs", (chosen != 0).nonzero().flatten())
 
@@ -189,7 +191,7 @@ class SMatrix(Patterns):
         rows = _chosen((larger,), order, None)
         rows = rows[rows != 0]
         rows = rows[: _count(count, len(rows))]
-        super().__init__(shape, len(rows))
+        super().__init__(shape, len(rows), larger / 4)
         self.register_buffer("chosen", rows)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -241,7 +243,7 @@ class RasterScan(Patterns):
         total = math.prod(shape)
         order = torch.arange(total) if order is None else _permutation(order, total)
         chosen = order[: _count(count, len(order))]
-        super().__init__(shape, len(chosen))
+        super().__init__(shape, len(chosen), 1.0)
         self.register_buffer("chosen", chosen)
 
     def forward(self, x: Tensor) -> Tensor:

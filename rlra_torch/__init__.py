@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .estimators import (
+        ConvolutiveFactorization,
         CoupledFactorization,
         Deconvolution,
         Factorization,
         Parafac2Fit,
         Regression,
+        cnmf,
         compress,
+        convolutive_regression,
         coupled,
         cp,
         decompress,
@@ -43,6 +46,9 @@ __version__ = "0.1.0"
 # Imported at first use: `rlra --help` needs no torch.
 _HOMES = {
     "estimators": (
+        "ConvolutiveFactorization",
+        "cnmf",
+        "convolutive_regression",
         "CoupledFactorization",
         "Deconvolution",
         "Factorization",
@@ -70,6 +76,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "ConvolutiveFactorization",
     "CoupledFactorization",
     "Deconvolution",
     "Factorization",
@@ -79,6 +86,8 @@ __all__ = [
     "Regression",
     "Unrolled",
     "__version__",
+    "cnmf",
+    "convolutive_regression",
     "coupled",
     "compress",
     "cp",

@@ -1,5 +1,6 @@
 """What users import first: factorizations and regressions in one call."""
 
+from .cnmf import ConvolutiveFactorization, cnmf, convolutive_regression
 from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
@@ -15,9 +16,13 @@ from .regression import nnkl, nnls
 from .results import Factorization, Regression
 from .sparse_components import SparseComponents, sparse_component_analysis
 from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
+from .structured import structured
 from .tucker import tucker
 
 __all__ = [
+    "ConvolutiveFactorization",
+    "cnmf",
+    "convolutive_regression",
     "CoupledFactorization",
     "Deconvolution",
     "Factorization",
@@ -47,5 +52,6 @@ __all__ = [
     "sparse_component_analysis",
     "sparse_nnls",
     "sparse_nnls_path",
+    "structured",
     "tucker",
 ]

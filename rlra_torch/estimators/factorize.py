@@ -203,6 +203,7 @@ def factorize(
     start: Begin,
     regs: Sequence[Regularizer] | None = None,
     weights: Array | None = None,
+    free: tuple[int, ...] | None = None,
     max_iter: int = 500,
     tol: float = 1e-5,
     check_every: int = 10,
@@ -218,6 +219,7 @@ def factorize(
         loss, iteration, regs, weights, max_iter, tol, check_every, callbacks, resume: as in `nmf`.
         start: the factors, used as they are, or a function of the data that gives them, which are
             then made feasible and scaled to it; `RandomStart` does not read the data.
+        free: which factors are sought, the others stay as they start; None: all.
         back: turns factors into the kind of array that the caller had; None: the kind of ``y``.
 
     Returns:
@@ -240,7 +242,7 @@ def factorize(
         raise TypeError(f"resume takes what load_checkpoint reads, got {kind_of(resume)}")
     loss = loss_named(loss)
     step = iteration_named(iteration, loss).to(known.device)
-    problem = _problem(known, model, loss, regs, weights)
+    problem = _problem(known, model, loss, regs, weights, free)
     step.check(problem)
     solution = solve(
         step,
@@ -260,6 +262,7 @@ def _problem(
     loss: Loss,
     regs: Sequence[Regularizer] | None,
     weights: Array | None,
+    free: tuple[int, ...] | None,
 ) -> Problem:
     if not isinstance(model, Model):
         raise TypeError(f"the model must be a Model such as NMF(), got {kind_of(model)}")
@@ -269,7 +272,7 @@ def _problem(
         data = observations(y, weights, sparse=model.matrix)
     check_values(data, loss)
     several = [NonNegative() for _ in model.factor_ndims] if regs is None else check_regs(regs)
-    return Problem(data, model, loss, [reg.to(y.device) for reg in several])
+    return Problem(data, model, loss, [reg.to(y.device) for reg in several], free=free)
 
 
 def _default_start(y: Tensor | Data, rank: int) -> str:

@@ -1,4 +1,4 @@
-"""Sums of convolutions and their adjoints: by one matrix product for few lags, else by Fourier.
+"""Sums of convolutions and their adjoints: by one matrix product or by Fourier transforms.
 
 Kernels A are (*, C, p_1, ..., p_d, K), maps X (*, S, m_1, ..., m_d, K), and what they predict
 
@@ -15,8 +15,11 @@ from typing import NamedTuple
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
+from torch.nn.functional import pad
 
-# Up to as many lags sums are exact where terms are zero, and no slower than transforms.
+# Up to as many lags sums are exact where terms are zero, and no slower than transforms. A product
+# has as many terms as lags times channels; a transform costs the same for all lags, but is taken of
+# all kernels in all channels, at the length of the maps: it pays once lags outnumber channels.
 DIRECT = 32
 
 
@@ -27,16 +30,18 @@ class Grid(NamedTuple):
         lags: p_1, ..., p_d, the sizes of the kernels.
         sizes: m_1, ..., m_d, those of the maps.
         cyclic: whether what leaves at the end comes in at the beginning, else it is lost.
+        channels: C, how many the kernels have.
     """
 
     lags: tuple[int, ...]
     sizes: tuple[int, ...]
     cyclic: bool
+    channels: int = 1
 
     @property
     def direct(self) -> bool:
         """Whether the lags are few."""
-        return math.prod(self.lags) <= DIRECT
+        return math.prod(self.lags) <= max(DIRECT, self.channels)
 
     @property
     def padded(self) -> tuple[int, ...]:
@@ -184,12 +189,9 @@ def _folded(z: Tensor, grid: Grid) -> Tensor:
 
 def _moved(x: Tensor, count: int, dim: int, cyclic: bool) -> Tensor:
     """Everything later by ``count`` entries, or earlier where that is negative."""
-    moved = x.roll(count, dim)
-    if cyclic or count == 0:
-        return moved
-    where = torch.arange(x.shape[dim], device=x.device) - count
-    alive = (where >= 0) & (where < x.shape[dim])
-    return moved * alive.reshape(-1, *(1,) * (x.ndim - 1 - dim))
+    if cyclic:
+        return x.roll(count, dim)
+    return pad(x, (0, 0) * (x.ndim - 1 - dim) + (count, -count))
 
 
 def _matrix(kernels: Tensor, grid: Grid) -> Tensor:

@@ -2,6 +2,7 @@
 
 from rlra_torch.initialization.dropped_quadratic import dropped_quadratic, windows_of
 from rlra_torch.initialization.jennrich import jennrich
+from rlra_torch.initialization.loudest import loudest_windows
 from rlra_torch.initialization.nndsvd import nndsvd
 from rlra_torch.initialization.random import random_factors
 from rlra_torch.initialization.spa import spa, spa_indices
@@ -12,6 +13,7 @@ __all__ = [
     "hosvd_factors",
     "hosvd_nonnegative",
     "jennrich",
+    "loudest_windows",
     "nndsvd",
     "random_factors",
     "spa",

@@ -68,9 +68,13 @@ class AcceleratedMU(MU):
 
 
 def rescaled(before: Tensor, new: Tensor) -> Tensor:
-    """The factor before, its columns as long as those of the new one, (*, rows, rank)."""
-    size = torch.linalg.vector_norm(before, dim=-2, keepdim=True)
-    moved = torch.linalg.vector_norm(new, dim=-2, keepdim=True)
+    """The factor before, its columns as long as those of the new one, (*, rows, rank).
+
+    A single row is as long as the new one: of its entries each would be a column, and keep nothing.
+    """
+    dim = -2 if new.shape[-2] > 1 else -1
+    size = torch.linalg.vector_norm(before, dim=dim, keepdim=True)
+    moved = torch.linalg.vector_norm(new, dim=dim, keepdim=True)
     return before * torch.where(size > 0, moved / torch.where(size > 0, size, 1), 1)
 
 

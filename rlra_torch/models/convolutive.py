@@ -106,12 +106,10 @@ class Convolutive(Model):
 
     def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         # Each entry of the other factor stands once in each row of the map, so squares will do.
-        kernels, maps, grid = self._full(tuple(x.square() for x in factors))
-        ones = torch.ones_like(convolved(kernels, maps, grid))
-        pull = (pulled_to_kernels, maps) if n == 0 else (pulled_to_maps, kernels)
-        found = pull[0](ones, pull[1], grid)
-        found = found if self._rows(n) else found.squeeze(-self.order - 2)
-        return self.layout(n).pack(found).clamp_min(0)
+        return self._pulled_ones(tuple(x.square() for x in factors), n).clamp_min(0)
+
+    def column_sum(self, factors: Factors, n: int) -> Tensor:
+        return super().column_sum(factors, n) if self.centred else self._pulled_ones(factors, n)
 
     def density(self, factors: Factors, n: int) -> float:
         if n == 0:
@@ -148,6 +146,18 @@ class Convolutive(Model):
         if shape is not None and tuple(shape[len(shape) - self.ndim :]) != expected:
             raise ValueError(f"the data has shape {tuple(shape)} but the model predicts {expected}")
 
+    def _pulled_ones(self, factors: Factors, n: int) -> Tensor:
+        """The adjoint of ones, as a block of one row, because it is the same for all."""
+        kernels, maps, grid = self._full(factors)
+        if n == 0:
+            ones = torch.ones_like(maps[..., 0]).unsqueeze(-self.order - 1)
+            found = pulled_to_kernels(ones, maps, grid)
+        else:
+            ones = maps.new_ones((*kernels.shape[: -self.order - 2], 1, 1, *grid.sizes))
+            found = pulled_to_maps(ones, kernels.sum(-self.order - 2, keepdim=True), grid)
+        found = found if self._rows(n) else found.squeeze(-self.order - 2)
+        return self.layout(n).pack(found)
+
     def _rows(self, n: int) -> int:
         return int(self.channels if n == 0 else self.signals)
 
@@ -159,7 +169,13 @@ class Convolutive(Model):
         kernels, maps = (
             x if self._rows(n) else x.unsqueeze(-self.order - 2) for n, x in enumerate(factors)
         )
-        return kernels, maps, Grid(self._sizes(kernels), self._sizes(maps), self.cyclic)
+        return (
+            kernels,
+            maps,
+            Grid(
+                self._sizes(kernels), self._sizes(maps), self.cyclic, kernels.shape[-self.order - 2]
+            ),
+        )
 
     def _centre(self, x: Tensor) -> Tensor:
         """What is shaped like the data, without its means where these are free."""

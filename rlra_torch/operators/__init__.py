@@ -1,7 +1,21 @@
 """Known linear maps: forward and adjoint, never a stored matrix where a transform exists."""
 
 from .adapted import Adapted
+from .autoregressive import Autoregressive
+from .background import WithoutBackground
 from .base import Dense, Operator
+from .masks import Mask
 from .patterns import Patterns, RasterScan, SMatrix, SplitHadamard
 
-__all__ = ["Adapted", "Dense", "Operator", "Patterns", "RasterScan", "SMatrix", "SplitHadamard"]
+__all__ = [
+    "Adapted",
+    "Autoregressive",
+    "Dense",
+    "Mask",
+    "Operator",
+    "Patterns",
+    "RasterScan",
+    "SMatrix",
+    "SplitHadamard",
+    "WithoutBackground",
+]

@@ -1,7 +1,7 @@
 """Solvers: the one loop, with stopping and callbacks around it."""
 
 from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
-from .history import History, Record
+from .history import History, Record, Traced
 from .online import OnlineNMF
 from .path import solve_path
 from .plug_and_play import Pictures, plug_and_play
@@ -19,6 +19,7 @@ __all__ = [
     "ProgressBar",
     "Record",
     "Solution",
+    "Traced",
     "best_start",
     "load_checkpoint",
     "plug_and_play",

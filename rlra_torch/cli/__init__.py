@@ -22,6 +22,7 @@ from .options import with_config
 from .rank import add_rank
 from .recover import add_recover
 from .segment import add_segment
+from .singlepixel import add_singlepixel
 from .unmix import add_unmix
 
 
@@ -133,6 +134,7 @@ COMMANDS = (
     add_deconvolve,
     add_recover,
     add_segment,
+    add_singlepixel,
     add_rank,
     add_train,
     add_test,

@@ -9,6 +9,7 @@ from rlra_torch.datasets.libraries import Faces, SpectralLibrary, load_orl, load
 from rlra_torch.datasets.matrices import load_matrix, open_matrix
 from rlra_torch.datasets.movies import CalciumMovie, calcium_movie
 from rlra_torch.datasets.notes import Spectrogram, note_spectrogram
+from rlra_torch.datasets.photons import photon_counts
 from rlra_torch.datasets.regions import ImageRegion, load_regions
 from rlra_torch.datasets.spectral_files import Truth, load_library, load_truth, resampled
 from rlra_torch.datasets.synthetic import LowRank, Mixture, low_rank_nonnegative, mixture
@@ -48,6 +49,7 @@ __all__ = [
     "mixture",
     "note_spectrogram",
     "open_matrix",
+    "photon_counts",
     "resampled",
     "topics",
     "write_abundances",

@@ -1,9 +1,23 @@
 """Known linear maps: forward and adjoint, never a stored matrix where a transform exists."""
 
+from .adapted import Adapted
 from .autoregressive import Autoregressive
 from .background import WithoutBackground
 from .base import Dense, Operator
 from .masks import Mask
+from .patterns import Patterns, RasterScan, SMatrix, SplitHadamard
 from .random_phase import RandomPhase
 
-__all__ = ["Autoregressive", "Dense", "Mask", "Operator", "RandomPhase", "WithoutBackground"]
+__all__ = [
+    "Adapted",
+    "Autoregressive",
+    "Dense",
+    "Mask",
+    "Operator",
+    "Patterns",
+    "RandomPhase",
+    "RasterScan",
+    "SMatrix",
+    "SplitHadamard",
+    "WithoutBackground",
+]

@@ -4,6 +4,7 @@ from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
 from .history import History, Record, Traced
 from .online import OnlineNMF
 from .path import solve_path
+from .plug_and_play import Pictures, plug_and_play
 from .reweighting import solve_reweighted
 from .solve import Progress, Solution, solve
 from .starts import best_start
@@ -13,6 +14,7 @@ __all__ = [
     "EarlyStop",
     "History",
     "OnlineNMF",
+    "Pictures",
     "Progress",
     "ProgressBar",
     "Record",
@@ -20,6 +22,7 @@ __all__ = [
     "Traced",
     "best_start",
     "load_checkpoint",
+    "plug_and_play",
     "solve",
     "solve_path",
     "solve_reweighted",

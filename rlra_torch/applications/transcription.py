@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from scipy.ndimage import median_filter
 from torch import Tensor
+from torch.nn.functional import pad
 
 from ..datasets.sounds import Note, read_sound
 from ..estimators import cnmf, convolutive_regression, nmf, nnkl
@@ -18,6 +19,8 @@ from ..functional.spectrograms import Analysis, stft_magnitudes
 from ..regularizers import NonNegative
 
 SOUNDS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3")
+# Between the rises of the strongest note and those of harmonics and of beats.
+THRESHOLD = 0.15
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
@@ -92,21 +95,19 @@ def learn_notes(
     if not sounds:
         raise ValueError("there are no notes to learn from; give a sound of each note alone")
     analysis = analysis or Analysis()
-    learned = []
-    for pitch in sorted(sounds):
-        v = stft_magnitudes(sounds[pitch], analysis)
-        if not v.sum() > 0:
+    for pitch, sound in sounds.items():
+        if not sound.abs().sum() > 0:
             raise ValueError(f"the sound of note {pitch} is silent; leave it out or record it anew")
-        learned.append(_template(v, window))
-    return NoteTemplates(torch.stack(learned, -1), tuple(sorted(sounds)), analysis)
-
-
-def _template(v: Tensor, window: int) -> Tensor:
-    """(frequencies, window), of sum one."""
+    pitches = tuple(sorted(sounds))
+    longest = max(len(sound) for sound in sounds.values())
+    padded = [pad(sounds[p], (0, longest - len(sounds[p]))) for p in pitches]
+    v = stft_magnitudes(torch.stack(padded), analysis)
     if window == 1:
-        return v.sum(1, keepdim=True) / v.sum()
-    template = cnmf(v, 1, window, "kl", max_iter=30, tol=1e-3).templates[..., 0]
-    return template / template.sum()
+        learned = v.sum(-1, keepdim=True)
+    else:
+        learned = cnmf(v, 1, window, "kl", max_iter=30, tol=1e-3).templates[..., 0]
+    learned = learned / learned.sum((-2, -1), keepdim=True)
+    return NoteTemplates(learned.movedim(0, -1).contiguous(), pitches, analysis)
 
 
 def read_notes(folder: str | Path, rate: int = 22050) -> dict[int, Tensor]:
@@ -225,7 +226,7 @@ def partials(notes: NoteTemplates, width: float = 0.5) -> Tensor:
 def note_events(
     h: Tensor,
     notes: NoteTemplates,
-    threshold: float = 0.06,
+    threshold: float = THRESHOLD,
     shortest: float = 0.06,
 ) -> list[Note]:
     """Notes from activations: each begins where its activation rises, and ends where it is small.
@@ -280,6 +281,53 @@ def _peaks(x: np.ndarray, least: float, apart: int = 4) -> np.ndarray:
     from scipy.signal import find_peaks
 
     return find_peaks(np.pad(x, 1), height=least, distance=apart)[0] - 1
+
+
+def transcribe(
+    sound: Tensor,
+    notes: NoteTemplates,
+    *,
+    adapt: bool = False,
+    threshold: float | None = None,
+    l1: float = 0.0,
+) -> list[Note]:
+    """The notes of a recording.
+
+    Args:
+        sound: (samples,) at the rate of the templates' analysis; silence has no notes.
+        notes: templates of the notes that may occur.
+        adapt: whether templates move towards the recording's own instrument; see `adapted`.
+        threshold: see `note_events`.
+        l1: weight of the activations, relative to the mean magnitude of a frame.
+
+    Raises:
+        ValueError: a negative weight, a threshold outside of (0, 1), or no samples.
+
+    References:
+        | Wu, Marmoret, Cohen, Semi-supervised convolutive NMF for automatic music transcription
+        | (2022)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), section 21.2.3
+
+    Example:
+        >>> wave = torch.sin(2 * torch.pi * 440 / 22050 * torch.arange(22050))
+        >>> sound = torch.cat([torch.zeros(11025), wave])
+        >>> [note.pitch for note in transcribe(sound, learn_notes({69: wave}))]
+        [69]
+    """
+    if l1 < 0 or (threshold is not None and not 0 < threshold < 1):
+        raise ValueError(f"l1 is at least 0 and the threshold in (0, 1), got {l1}, {threshold}")
+    if sound.ndim != 1 or not len(sound):
+        raise ValueError(f"a recording is (samples,), got shape {tuple(sound.shape)}")
+    v = stft_magnitudes(sound, notes.analysis)
+    if not v.sum() > 0:
+        return []
+    # Magnitudes of mean one per entry, whatever the volume, so that one weight suits all.
+    v = v / v.mean()
+    if adapt:
+        notes, h = adapted(v, notes, l1)
+    else:
+        h = activations(v, notes, l1)
+    return note_events(h, notes, THRESHOLD if threshold is None else threshold)
 
 
 def onset_f1(

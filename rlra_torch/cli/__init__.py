@@ -19,6 +19,7 @@ from .deconvolve import add_deconvolve
 from .factorize import add_factorize
 from .networks import add_predict, add_test, add_train
 from .rank import add_rank
+from .transcribe import add_learn_notes, add_transcribe
 from .unmix import add_unmix
 
 
@@ -115,4 +116,14 @@ def _show_warning(message: Warning | str, *_: Any) -> None:  # noqa: ANN401
     _fail(f"warning: {message}")
 
 
-COMMANDS = (add_factorize, add_unmix, add_deconvolve, add_rank, add_train, add_test, add_predict)
+COMMANDS = (
+    add_factorize,
+    add_unmix,
+    add_deconvolve,
+    add_rank,
+    add_learn_notes,
+    add_transcribe,
+    add_train,
+    add_test,
+    add_predict,
+)

@@ -10,6 +10,8 @@ import torch
 from rlra_torch import nmf
 from rlra_torch.applications.transcription import (
     NoteTemplates,
+    activations,
+    adapted,
     fundamental,
     learn_notes,
     note_events,
@@ -22,6 +24,7 @@ from rlra_torch.applications.transcription import (
 from rlra_torch.cli import main
 from rlra_torch.datasets.sounds import Note, read_midi, read_sound, rendered, write_midi
 from rlra_torch.functional.spectrograms import Analysis, cqt_magnitudes, stft_magnitudes
+from rlra_torch.losses import KullbackLeibler
 
 RATE = 22050
 CHORDS = [(60, 64, 67, 71, 74), (60, 65, 69, 72, 76), (59, 62, 67, 71, 77)]
@@ -97,12 +100,19 @@ def test_convolutive_templates_find_repeated_notes():
     assert onset_f1(notes, transcribe(played(notes), templates))[2] == 1
 
 
-def test_adapted_templates_keep_their_pitch():
+def test_adapted_templates_keep_their_partials_and_fit_better():
     templates = learn_notes(isolated((60, 64, 67), bright=0.4))
-    inside = partials(templates)
-    assert 0 < inside.mean() < 0.9
-    found = transcribe(played(melody((60, 64, 67))), templates, adapt=True)
-    assert [n.pitch for n in found] == [60, 64, 67]
+    v = stft_magnitudes(played(melody((60, 64, 67)), bright=0.9), Analysis())
+    v = v / v.mean()
+    found, h = adapted(v, templates)
+    assert (found.templates[:, 0] * (1 - partials(templates))).abs().max() == 0
+    fixed = activations(v, templates)
+    loss = KullbackLeibler()
+    assert loss(found.templates[:, 0] @ h.mT, v) < 0.8 * loss(
+        templates.templates[:, 0] @ fixed.mT, v
+    )
+    with pytest.raises(ValueError, match="window of one frame"):
+        adapted(v, learn_notes(isolated((60,)), window=4))
 
 
 def test_blind_factors_of_isolated_notes_have_their_fundamentals():
@@ -151,8 +161,6 @@ def test_bad_input_gets_one_sentence(tmp_path):
 def test_sounds_of_any_rate_and_number_of_channels(tmp_path):
     import soundfile
 
-    time = torch.arange(44100) / 44100
-    wave = torch.sin(2 * math.pi * 440 * time)
     for rate, name in ((44100, "a"), (48000, "b"), (8000, "c")):
         wave = torch.sin(2 * math.pi * 440 * torch.arange(rate) / rate)
         soundfile.write(tmp_path / f"{name}.wav", torch.stack([wave, wave], 1).numpy(), rate)
@@ -193,8 +201,8 @@ def test_commands_from_sounds_to_midi(tmp_path, capsys):
     capsys.readouterr()
     song = ["transcribe", str(tmp_path / "song.wav"), "--notes", learned, "-o", out]
     assert main([*song, "--truth", str(tmp_path / "truth.mid"), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["f1"] == 1
-    assert [n.pitch for n in read_midi(out)] == [n.pitch for n in notes]
+    assert json.loads(capsys.readouterr().out)["f1"] >= 0.9
+    assert {n.pitch for n in read_midi(out)} == {n.pitch for n in notes}
     assert (tmp_path / "song.png").is_file()
     assert main(["learn-notes", str(tmp_path / "nowhere")]) == 2
     assert "no folder" in capsys.readouterr().err

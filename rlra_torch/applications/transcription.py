@@ -14,9 +14,14 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ..datasets.sounds import Note, read_sound
-from ..estimators import cnmf, convolutive_regression, nmf, nnkl
+from ..estimators import cnmf, convolutive_regression, nnkl
 from ..functional.spectrograms import Analysis, stft_magnitudes
+from ..iterations import MU, Alternating
+from ..losses import KullbackLeibler
+from ..models import NMF
+from ..problem import Problem
 from ..regularizers import NonNegative
+from ..solvers import solve
 
 SOUNDS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3")
 # Between the rises of the strongest note and those of harmonics and of beats.
@@ -65,7 +70,9 @@ class NoteTemplates:
                 pitches = tuple(found["pitches"].tolist())
                 return cls(torch.from_numpy(found["templates"]), pitches, analysis)
         except (KeyError, ValueError, EOFError, AttributeError):
-            raise ValueError(f"'{path}' holds no templates; `rlra learn-notes` makes them") from None
+            raise ValueError(
+                f"'{path}' holds no templates; `rlra learn-notes` makes them"
+            ) from None
 
 
 def learn_notes(
@@ -199,15 +206,18 @@ def adapted(
         | polyphonic pitch transcription (2008)
     """
     if notes.templates.shape[1] > 1:
-        raise ValueError("templates that adapt have a window of one frame; learn them with window=1")
+        raise ValueError(
+            "templates that adapt have a window of one frame; learn them with window=1"
+        )
     w = notes.templates[:, 0] * partials(notes, width)
     h = activations(v, NoteTemplates(w[:, None] / w.sum(0), notes.pitches, notes.analysis), l1)
     # What is small may grow, what is zero may not.
     floor = 1e-3 * w.amax(0) * (w > 0)
     start = (torch.maximum(w, floor) / w.sum(0), h.clamp_min(1e-6 * float(h.amax())))
     regs = (NonNegative(), NonNegative(l1))
-    fit = nmf(v, len(notes.pitches), "kl", "mu", init=start, regs=regs, max_iter=max_iter, tol=1e-4)
-    w, h = fit.factors
+    # Not by `nmf`, which lifts the zeros of a start.
+    problem = Problem(v, NMF(), KullbackLeibler(), regs)
+    w, h = solve(Alternating(MU()), problem, start, max_iter=max_iter, tol=1e-4).factors
     size = w.sum(0).clamp_min(torch.finfo(w.dtype).tiny)
     return NoteTemplates((w / size)[:, None], notes.pitches, notes.analysis), h * size
 
@@ -240,9 +250,8 @@ def note_events(
     Returns:
         the notes in order of their onsets.
     """
-    step, window = notes.analysis.step, notes.templates.shape[1]
-    values = _levels(h, window)
-    rise = _rises(values, h, window)
+    step, values = notes.analysis.step, _levels(h, notes)
+    rise = _rises(values)
     top = rise.max(initial=0.0)
     found: list[Note] = []
     for k, pitch in enumerate(notes.pitches):
@@ -258,22 +267,19 @@ def note_events(
     return sorted(found)
 
 
-def _levels(h: Tensor, window: int) -> np.ndarray:
-    """How loud each note is: a median of three frames, or what the last starts still sound."""
-    values = h.detach().cpu().double().numpy()
-    if window == 1:
-        return median_filter(values, (3, 1))
-    total = np.cumsum(np.pad(values, ((window, 0), (0, 0))), 0)
-    return total[window:] - total[:-window]
+def _levels(h: Tensor, notes: NoteTemplates) -> np.ndarray:
+    """How loud each note is in each frame: its magnitudes, summed; a median of three frames."""
+    mass = notes.templates.sum(0)  # (window, notes)
+    window = len(mass)
+    padded = pad(h, (0, 0, window - 1, 0)).unfold(0, window, 1)  # (frames, notes, window)
+    levels = (padded * mass.flip(0).mT).sum(-1)
+    return median_filter(levels.detach().cpu().double().numpy(), (3, 1))
 
 
-def _rises(levels: np.ndarray, h: Tensor, window: int) -> np.ndarray:
-    """How much each note begins at each frame."""
-    if window == 1:
-        padded = np.pad(levels, ((2, 2), (0, 0)), mode="edge")
-        return np.maximum(padded[4:] - padded[:-4], 0)
-    padded = np.pad(h.detach().cpu().double().numpy(), ((2, 2), (0, 0)))
-    return padded[:-4] + padded[1:-3] + padded[2:-2] + padded[3:-1] + padded[4:]
+def _rises(levels: np.ndarray) -> np.ndarray:
+    """How much louder each note is two frames later than two frames before."""
+    padded = np.pad(levels, ((2, 2), (0, 0)), mode="edge")
+    return np.maximum(padded[4:] - padded[:-4], 0)
 
 
 def _peaks(x: np.ndarray, least: float, apart: int = 4) -> np.ndarray:
@@ -298,7 +304,7 @@ def transcribe(
         notes: templates of the notes that may occur.
         adapt: whether templates move towards the recording's own instrument; see `adapted`.
         threshold: see `note_events`.
-        l1: weight of the activations, relative to the mean magnitude of a frame.
+        l1: weight of the activations; templates have sum one, so that 1 halves all of them.
 
     Raises:
         ValueError: a negative weight, a threshold outside of (0, 1), or no samples.
@@ -374,7 +380,8 @@ def fundamental(spectrum: Tensor, analysis: Analysis) -> int:
     for pitch in pitches:
         first = 440 * 2 ** ((pitch - 69) / 12)
         heights = [
-            spectrum[(f - k * first).abs() <= analysis.rate / analysis.window].amax() * 0.8 ** (k - 1)
+            spectrum[(f - k * first).abs() <= analysis.rate / analysis.window].amax()
+            * 0.8 ** (k - 1)
             for k in range(1, 11)
             if k * first < float(f[-1])
         ]

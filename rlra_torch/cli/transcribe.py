@@ -121,6 +121,9 @@ def _run_transcribe(arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps(result))
     elif not arguments.quiet:
-        scores = [f"{name} {result[name]:.3f}" for name in ("precision", "recall", "f1")[: 3 * (truth is not None)]]
+        scores = [
+            f"{name} {result[name]:.3f}"
+            for name in ("precision", "recall", "f1")[: 3 * (truth is not None)]
+        ]
         print(", ".join([f"{len(found)} notes", *scores]))
         print("\n".join(result["files"]))

@@ -215,9 +215,9 @@ def adapted(
     floor = 1e-3 * w.amax(0) * (w > 0)
     start = (torch.maximum(w, floor) / w.sum(0), h.clamp_min(1e-6 * float(h.amax())))
     regs = (NonNegative(), NonNegative(l1))
-    # Not by `nmf`, which lifts the zeros of a start.
+    # Not by `nmf`, which lifts the zeros of a start; here they must stay.
     problem = Problem(v, NMF(), KullbackLeibler(), regs)
-    w, h = solve(Alternating(MU()), problem, start, max_iter=max_iter, tol=1e-4).factors
+    w, h = solve(Alternating(MU(floor=0.0)), problem, start, max_iter=max_iter, tol=1e-4).factors
     size = w.sum(0).clamp_min(torch.finfo(w.dtype).tiny)
     return NoteTemplates((w / size)[:, None], notes.pitches, notes.analysis), h * size
 

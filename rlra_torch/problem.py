@@ -20,6 +20,7 @@ from .models import Factors, Model
 from .regularizers import Coupling, Joint, Regularizer
 from .regularizers.packed import packed
 from .validation import (
+    check_cones,
     check_count,
     check_couplings,
     check_domain,
@@ -84,6 +85,7 @@ class Problem:
         check_parts(self.y, self.model, self.loss, self.regs, self.weights)
         count = len(self.model.factor_ndims)
         check_count(self.model, self.regs)
+        check_cones(self.model, self.regs)
         object.__setattr__(self, "data", given(self.y, self.weights))
         self.data.check(self.model)
         self.data.check_loss(self.loss)
@@ -368,6 +370,7 @@ class Problem:
     def regularized(self, regs: Sequence[Regularizer]) -> Problem:
         """The same problem with other regularizers."""
         check_count(self.model, regs)
+        check_cones(self.model, regs)
         return self._with("regs", regs if isinstance(regs, Joint) else tuple(regs))
 
     def _with(self, name: str, value: Any) -> Problem:  # noqa: ANN401

@@ -12,7 +12,7 @@ from .data import Data
 from .functional.layouts import rank_dims
 from .losses import Loss
 from .models import Coupled, Factors, Model
-from .regularizers import Coupling, Regularizer
+from .regularizers import Coupling, Joint, Regularizer
 
 
 def check_parts(
@@ -62,6 +62,25 @@ def check_count(model: Model, regs: Sequence[Regularizer]) -> None:
             f"{type(model).__name__} has {count} factors but {len(regs)} "
             "regularizers were given; give one each, NonNegative() or Free() for none"
         )
+
+
+def check_cones(model: Model, regs: Sequence[Regularizer]) -> None:
+    """Check that a model that is linear on cones only comes with a regularizer that keeps to them.
+
+    Raises:
+        TypeError: it does not, or the cones are those of other inputs.
+    """
+    needed, kept = model.cones, regs.cones if isinstance(regs, Joint) else None
+    if needed is kept:
+        return
+    if needed is None:
+        raise TypeError(f"{type(regs).__name__} is for a ReLU model, got {type(model).__name__}")
+    if kept is None:
+        raise TypeError(
+            "a ReLU model is linear on cones only; give a ReLUNorm of the same inputs as regs"
+        )
+    if needed.shape != kept.shape or not torch.equal(needed, kept):
+        raise TypeError("the inputs of the ReLU model and of the ReLUNorm must be the same")
 
 
 def check_couplings(couplings: Sequence[Coupling], model: Model, free: tuple[int, ...]) -> None:

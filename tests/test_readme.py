@@ -1,4 +1,4 @@
-"""The README's Python runs as printed."""
+"""The Python of the README and of the pages beside it runs as printed."""
 
 import re
 from pathlib import Path
@@ -8,15 +8,22 @@ import torch
 
 from rlra_torch import nmf
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in PAGES
+    for number, block in enumerate(
+        re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    )
+]
 
 
-@pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_blocks_run(number, capsys):
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_run(block, capsys):
     torch.manual_seed(0)
     names: dict[str, object] = {}
-    exec(BLOCKS[number], names)
+    exec(block, names)
     if "Landweber" in names:
         fit = nmf(torch.rand(9, 3) @ torch.rand(3, 8), 3, iteration=names["Landweber"]())
         assert fit.relative_error < 0.05
@@ -25,5 +32,12 @@ def test_blocks_run(number, capsys):
         assert not torch.as_tensor(result).isnan().any()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists() or target.startswith("https://"), target
+
+
 def test_there_are_blocks():
-    assert len(BLOCKS) >= 3
+    assert len(BLOCKS) >= 8

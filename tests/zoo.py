@@ -88,12 +88,14 @@ from rlra_torch.unrolled import (
     GivenStart,
     RowGain,
     SeparableStart,
+    TemplateStart,
     Unrolled,
     learned,
     lista,
     nalmu,
     ralmu,
     unrolled_nnls,
+    unrolled_regression,
 )
 
 
@@ -461,6 +463,9 @@ NETWORKS = {
         lambda: ralmu(COMPONENTS, 2, hidden=2, momentum=0.1, loss=KullbackLeibler()), "kl"
     ),
     "unrolled nnls": NetworkCase(lambda: unrolled_nnls(2), given=True),
+    "unrolled regression": NetworkCase(
+        lambda: unrolled_regression(TemplateStart(torch.ones(ROWS, COMPONENTS)), 2), "kl", True
+    ),
     "lista": NetworkCase(lambda: lista(COMPONENTS, 2, l1=0.01), given=True),
     "lista, one threshold": NetworkCase(_sparse_codes, given=True),
     "unrolled hals": NetworkCase(lambda: _layers(lambda: Alternating(HALS()), Frobenius())),

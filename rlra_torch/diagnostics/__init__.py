@@ -11,6 +11,7 @@ from .conditions import (
     sparse_codes_unique,
 )
 from .core import core_consistency
+from .degrees import Degrees, degrees
 from .dependence import KRank, Spark, babel, k_rank, mutual_coherence, spark
 from .feasible import FeasibleSet, feasible_set
 from .gap import GapStop, duality_gap
@@ -21,6 +22,7 @@ from .uniqueness import Kruskal, kruskal, uniqueness_hints
 
 __all__ = [
     "Certificate",
+    "Degrees",
     "Facets",
     "FeasibleSet",
     "GapStop",
@@ -38,6 +40,7 @@ __all__ = [
     "certificate",
     "congruence",
     "core_consistency",
+    "degrees",
     "degeneracy",
     "duality_gap",
     "feasible_set",

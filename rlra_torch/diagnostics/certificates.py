@@ -12,7 +12,7 @@ from ..functional.batch import sum_each
 from ..models import Factors, Sensed
 from ..problem import Problem
 from ..regularizers import ProjectiveNorm
-from ..regularizers.polar import polar
+from .degrees import check_degrees
 
 
 class Certificate(NamedTuple):
@@ -48,13 +48,14 @@ def certificate(problem: Problem, factors: Factors, seed: int = 0) -> Certificat
     of them holds. Only the upper bound of k enters, so that what is claimed is proved.
 
     Args:
-        problem: with a `ProjectiveNorm` and dense data, of a CP model, maybe seen through an
-            operator.
+        problem: with a `ProjectiveNorm` and dense data, of a CP model or, under a `ReLUNorm`, a
+            network, maybe seen through an operator.
         factors: where; near a stationary point.
         seed: of the random starts of the lower bound.
 
     Raises:
         TypeError: another penalty, model or kind of data.
+        ValueError: the penalty has another degree than the terms, see `degrees`.
 
     References:
         | Haeffele, Young, Vidal, Structured low-rank matrix factorization: optimality, algorithm,
@@ -74,6 +75,7 @@ def certificate(problem: Problem, factors: Factors, seed: int = 0) -> Certificat
         >>> round(float(certificate(problem, (0 * one, one)).polar_lower), 4)
         1.5
     """
+    check_degrees(problem)
     norm, data, loss = problem.regs, problem.data, problem.loss
     if not isinstance(norm, ProjectiveNorm):
         raise TypeError("a certificate needs a ProjectiveNorm as the regularizer of the problem")
@@ -81,14 +83,14 @@ def certificate(problem: Problem, factors: Factors, seed: int = 0) -> Certificat
         raise TypeError(f"a certificate needs dense data, got {type(data).__name__}")
     inner = problem.model.model if isinstance(problem.model, Sensed) else problem.model
     if not inner.rescalable(tuple(range(len(factors)))) or inner.ndim != len(factors):
-        raise TypeError(f"a certificate needs a CP model, got {type(inner).__name__}")
+        raise TypeError(f"a certificate needs a CP or ReLU model, got {type(inner).__name__}")
     lead = len(problem.batch_shape)
     positive, negative = loss.split(problem.model(factors), data.y)
     residual = negative - positive if data.weights is None else data.weights * (negative - positive)
     slope = residual
     if isinstance(problem.model, Sensed):
         slope = problem.model.operator.adjoint(residual)
-    found = polar(norm, slope, seed=seed)
+    found = norm.polar(slope, seed)
     penalty = norm.penalty(factors)
     inside = sum_each(slope * inner(factors), lead)
     value = problem.objective(factors)

@@ -16,6 +16,7 @@ from .regression import nnkl, nnls
 from .results import Factorization, Regression
 from .sparse_components import SparseComponents, sparse_component_analysis
 from .sparse_regression import SparsePath, SparseRegression, sparse_nnls, sparse_nnls_path
+from .structured import structured
 from .tucker import tucker
 
 __all__ = [
@@ -51,5 +52,6 @@ __all__ = [
     "sparse_component_analysis",
     "sparse_nnls",
     "sparse_nnls_path",
+    "structured",
     "tucker",
 ]

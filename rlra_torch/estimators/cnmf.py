@@ -176,6 +176,8 @@ def convolutive_regression(
             f"templates have shape {tuple(known.shape)} but data of shape {tuple(y.shape)} needs "
             f"({y.shape[-2]}, window, rank) with a window of at most {y.shape[-1]}"
         )
+    if not bool((known >= 0).all()) or not bool(known.isfinite().all()):
+        raise ValueError("templates have negative, NaN or infinite entries; clip or replace them")
     known = known.expand(*y.shape[:-2], *known.shape[-3:])
     shape = (*y.shape[:-2], y.shape[-1], known.shape[-1])
     fit = factorize(

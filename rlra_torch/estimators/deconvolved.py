@@ -19,7 +19,7 @@ from ..models import Convolutive
 from ..plots import deconvolution
 from ..problem import Problem
 from ..regularizers import L1, Free, NonNegative
-from ..solvers import solve
+from ..solvers import Traced, solve
 from .inputs import Array, to_tensor
 from .results import Check, plain
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Deconvolution:
+class Deconvolution(Traced):
     """Kernels, where they occur and how much, and how honest that is.
 
     Args:
@@ -60,21 +60,6 @@ class Deconvolution:
     nonnegative: bool
     shared: bool
     bias_free: bool
-
-    @property
-    def kkt(self) -> Any:  # noqa: ANN401
-        """The scale-free optimality residual at the end."""
-        return self.history[-1].kkt
-
-    @property
-    def objective(self) -> Any:  # noqa: ANN401
-        """The objective of the last solve at its end."""
-        return self.history[-1].objective
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time of the solves, checks included."""
-        return self.history[-1].seconds
 
     @property
     def prediction(self) -> Any:  # noqa: ANN401

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from ..diagnostics import Certificate, certificate
 from ..functional.arguments import real_number, whole_number
 from ..iterations import Alternating, Iteration, Nesterov, ProjectedGradient
 from ..models import Factors
 from ..problem import Problem
-from ..solvers import History, solve
+from ..solvers import History, Progress, Solution, solve
 
 Verdict = Literal["optimal", "undecided", "largest rank"]
 
@@ -24,7 +25,7 @@ class Round(NamedTuple):
         rank: how many columns it left.
         objective: there.
         certificate: there.
-        history: the checks of the descent.
+        history: the checks of the descent, from when columns were last taken out.
     """
 
     rank: int
@@ -42,11 +43,13 @@ class Grown:
         verdict: "optimal": within ``tol`` of the global minimum, which is proved; "undecided": no
             column that descends was found, but the bounds do not exclude one; "largest rank".
         rounds: one for each rank on the way.
+        background: the coefficients of the background that `structured` was given, else None.
     """
 
     factors: Factors
     verdict: Verdict
     rounds: tuple[Round, ...]
+    background: Tensor | None = None
 
     @property
     def certificate(self) -> Certificate:
@@ -75,10 +78,11 @@ def grow(
     A local descent ends at a stationary point. If its `diagnostics.certificate` proves it optimal,
     it is. Else the rank-one term that attains the polar is appended, with the step that is best for
     a quadratic loss, ``s = (k - 1) / ||Phi(u v^T)||^2`` (halved until the objective falls for
-    another), and the descent goes on. Columns that are zero are taken out.
+    another), and the descent goes on. Columns that are zero are taken out, in the middle of a
+    descent when they are half of all.
 
     Args:
-        problem: one problem (no batch) with a `ProjectiveNorm`.
+        problem: one problem (no batch) with a `ProjectiveNorm`, a `ReLUNorm` for networks.
         factors: where to begin; of any rank, one column will do.
         iteration: the local descent; None: accelerated proximal gradient, block by block.
         tol: on the gap to the global minimum, relative to the objective.
@@ -113,7 +117,7 @@ def grow(
     iteration = Alternating(Nesterov(ProjectedGradient())) if iteration is None else iteration
     rounds: list[Round] = []
     while True:
-        found = solve(iteration, problem, factors, max_iter=max_iter, tol=kkt)
+        found = _descended(iteration, problem, factors, max_iter, kkt)
         factors = alive(found.factors)
         proof = certificate(problem, factors, seed)
         rank, objective = factors[0].shape[-1], float(found.objective)
@@ -127,6 +131,29 @@ def grow(
         factors = _appended(problem, factors, proof)
 
 
+def _descended(
+    iteration: Iteration, problem: Problem, factors: Factors, max_iter: int, kkt: float
+) -> Solution:
+    """A solve that begins anew with fewer columns whenever half of them have died."""
+
+    def half_dead(progress: Progress) -> bool:
+        lives = _lives(progress.state.factors)
+        return len(lives) > 1 and bool(2 * lives.sum() <= len(lives))
+
+    while True:
+        found = solve(
+            iteration, problem, factors, max_iter=max_iter, tol=kkt, callbacks=[half_dead]
+        )
+        max_iter -= found.history[-1].iteration
+        factors = alive(found.factors)
+        if (
+            bool(found.converged)
+            or max_iter < 1
+            or len(_lives(found.factors)) == len(_lives(factors))
+        ):
+            return found
+
+
 def alive(factors: Factors) -> Factors:
     """The factors without the columns that are zero in any of them; one column at least is left.
 
@@ -134,10 +161,15 @@ def alive(factors: Factors) -> Factors:
         >>> [x.tolist() for x in alive((torch.tensor([[1.0, 2.0]]), torch.tensor([[0.0, 3.0]])))]
         [[[2.0]], [[3.0]]]
     """
-    lives = torch.stack([x.any(-2) for x in factors]).all(0)
+    lives = _lives(factors)
     if not bool(lives.any()):
         return tuple(torch.zeros_like(x[..., :1]) for x in factors)
     return tuple(x[..., lives] for x in factors)
+
+
+def _lives(factors: Factors) -> Tensor:
+    """Which columns are not zero in any factor, (r,)."""
+    return torch.stack([x.any(-2) for x in factors]).all(0)
 
 
 def _appended(problem: Problem, factors: Factors, proof: Certificate) -> Factors:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..plots import convergence
+from ..solvers import Traced
 from .results import Check
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Screening(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Parafac2Fit:
+class Parafac2Fit(Traced):
     """The factors of ``X_k = A D_k B_k^T``, ``B_k = P_k Delta``, and how honest they are.
 
     Args:
@@ -74,21 +75,6 @@ class Parafac2Fit:
     n_iter: int
     objectives: tuple[float, ...]
     description: dict[str, str]
-
-    @property
-    def kkt(self) -> float:
-        """The scale-free optimality residual at the end."""
-        return self.history[-1].kkt
-
-    @property
-    def objective(self) -> float:
-        """The objective at the end."""
-        return self.history[-1].objective
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time of all starts together, checks included."""
-        return self.history[-1].seconds
 
     @property
     def slices(self) -> list[Any]:

@@ -17,6 +17,7 @@ from torch import Tensor
 from ..functional.files import replaced_file
 from ..functional.normal_form import normal_form
 from ..plots import convergence
+from ..solvers import Traced
 from .tensorly import to_tensorly
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Check(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Factorization:
+class Factorization(Traced):
     """The factors and how honest they are.
 
     Args:
@@ -58,21 +59,6 @@ class Factorization:
     relative_error: Any
     description: dict[str, str]
     measured: ClassVar[tuple[str, ...]] = ("converged", "n_iter", "relative_error")
-
-    @property
-    def kkt(self) -> Any:  # noqa: ANN401
-        """The scale-free optimality residual at the end."""
-        return self.history[-1].kkt
-
-    @property
-    def objective(self) -> Any:  # noqa: ANN401
-        """The objective at the end."""
-        return self.history[-1].objective
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time, checks included."""
-        return self.history[-1].seconds
 
     def normalized(self) -> tuple[Any, tuple[Any, ...]]:
         """The weights of the components and factors with unit columns, for CP and NMF.

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 from scipy.fft import next_fast_len
 from torch import Tensor
+from torch.nn.functional import pad
 
 # Up to as many lags sums are exact where terms are zero, and no slower than transforms. A product
 # has as many terms as lags times channels; a transform costs the same for all lags, but is taken of
@@ -188,12 +189,9 @@ def _folded(z: Tensor, grid: Grid) -> Tensor:
 
 def _moved(x: Tensor, count: int, dim: int, cyclic: bool) -> Tensor:
     """Everything later by ``count`` entries, or earlier where that is negative."""
-    moved = x.roll(count, dim)
-    if cyclic or count == 0:
-        return moved
-    where = torch.arange(x.shape[dim], device=x.device) - count
-    alive = (where >= 0) & (where < x.shape[dim])
-    return moved * alive.reshape(-1, *(1,) * (x.ndim - 1 - dim))
+    if cyclic:
+        return x.roll(count, dim)
+    return pad(x, (0, 0) * (x.ndim - 1 - dim) + (count, -count))
 
 
 def _matrix(kernels: Tensor, grid: Grid) -> Tensor:

@@ -6,6 +6,7 @@ from .convolutive import Convolutive
 from .coupled import Coupled
 from .multilinear import CP, NMF, Multilinear, Tucker
 from .parafac2 import Parafac2
+from .relu import ReLU
 from .sensed import Sensed
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Model",
     "Multilinear",
     "Parafac2",
+    "ReLU",
     "Sensed",
     "Tucker",
 ]

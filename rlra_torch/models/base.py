@@ -31,6 +31,14 @@ class Model(nn.Module, ABC):
     factor_ndims: tuple[int, ...]
     matrix: bool = False
 
+    @property
+    def cones(self) -> Tensor | None:
+        """V, (p, n), where it is linear in factor 0 as long as ``V X_0`` keeps its signs, or None.
+
+        It then needs a `Joint` regularizer of the same V, whose blocks keep them.
+        """
+        return None
+
     @abstractmethod
     def forward(self, factors: Factors) -> Tensor:
         """The prediction, of shape ``(*, ...)`` with ``ndim`` dimensions of its own."""

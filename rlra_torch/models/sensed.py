@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..functional.einsum import Layout
+from ..functional.linalg import spectral_bound
 from ..functional.tree import Kept
 from .base import Factors, Gauge, Model, replaced
 
@@ -20,6 +21,7 @@ class LinearMap(Protocol):
 
     def __call__(self, x: Tensor, /) -> Tensor: ...
     def adjoint(self, y: Tensor, /) -> Tensor: ...
+    def squared_norm(self) -> Tensor | None: ...
 
 
 class Sensed(Model):
@@ -53,6 +55,10 @@ class Sensed(Model):
         self.model, self.operator = model, operator
         self.ndim, self.factor_ndims = operator.output_ndim, model.factor_ndims
 
+    @property
+    def cones(self) -> Tensor | None:
+        return self.model.cones
+
     def forward(self, factors: Factors) -> Tensor:
         return self.operator(self.model(factors))
 
@@ -67,6 +73,15 @@ class Sensed(Model):
 
     def gauges(self, order: tuple[int, ...]) -> tuple[Gauge, ...]:
         return self.model.gauges(order)
+
+    def squared_norm(self, factors: Factors, n: int) -> Tensor | None:
+        """A bound, where one of the operator is known: the product of both norms."""
+        gain = self.operator.squared_norm()
+        if gain is None or not self.model.has_gram(n):
+            return None
+        bound = spectral_bound(self.model.gram(factors, n))
+        lead = factors[n].ndim - self.model.factor_ndims[n]
+        return gain * (bound.flatten(lead).amax(-1) if bound.ndim > lead else bound)
 
     def column_energy(self, factors: Factors, n: int, kept: Kept | None = None) -> Tensor:
         tiny = torch.finfo(factors[n].dtype).tiny

@@ -27,6 +27,13 @@ class Operator(nn.Module, ABC):
     def adjoint(self, y: Tensor) -> Tensor:
         """``Phi^T y``."""
 
+    def squared_norm(self) -> Tensor | None:
+        """An upper bound of ``||Phi||^2``, (*,), where one is known: it saves iterations a search.
+
+        A bound that is far too large makes steps short.
+        """
+        return None
+
 
 class Dense(Operator):
     """A stored matrix acting on the first of two trailing dimensions, ``X -> A X``.

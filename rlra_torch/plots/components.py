@@ -150,8 +150,9 @@ def _draw(axes: Axes, mode: Mode, columns: Mapping[str, np.ndarray], colour: str
     x = np.arange(1, size + 1.0) if mode.ticks is None else as_array(mode.ticks)
     step = float(np.min(np.abs(np.diff(x)))) if size > 1 else 1.0
     for i, (name, y) in enumerate(columns.items()):
-        # One colour a component; the first fit is drawn full, the others in black over it.
-        style = {"color": colour if i == 0 else "black", "label": name or None}
+        # One colour a component; the first fit is drawn full, the others over it, the last black.
+        over = "black" if i == len(columns) - 1 else "0.6"
+        style = {"color": colour if i == 0 else over, "label": name or None}
         if mode.bars and i == 0:
             axes.bar(x, y, width=0.85 * step, **style)
         elif mode.bars:

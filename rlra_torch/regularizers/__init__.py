@@ -17,6 +17,7 @@ from .evolving import Parafac2Set, TemporalSmoothness
 from .gauges import Gauge, Polar
 from .induced import InducedL1
 from .joint import Joint, ProjectiveNorm
+from .relu import ReLUNorm
 from .scaled import Scaled
 from .shapes import Monotone, Quadratic, Smooth, TotalVariation, Unimodal
 from .sparse_simplex import SparseSimplex
@@ -53,6 +54,7 @@ __all__ = [
     "Polar",
     "ProjectiveNorm",
     "Quadratic",
+    "ReLUNorm",
     "Regularizer",
     "Ridge",
     "RowsFrom",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..functional.arguments import real_number
 from .base import Regularizer
 from .gauges import Gauge
+from .polar import Enclosure, polar
 
 
 class Joint(nn.ModuleList, Sequence[Regularizer], ABC):
@@ -20,6 +21,16 @@ class Joint(nn.ModuleList, Sequence[Regularizer], ABC):
 
     Its members say what each factor is measured with, and how factors are balanced.
     """
+
+    @property
+    def degree(self) -> float | None:
+        """``p`` with ``penalty(c X_1, ..., c X_d) = c^p penalty(X_1, ..., X_d)``, or None."""
+        return None
+
+    @property
+    def cones(self) -> Tensor | None:
+        """The inputs of the model that it is made for, as in `Model.cones`."""
+        return None
 
     @abstractmethod
     def penalty(self, factors: tuple[Tensor, ...]) -> Tensor:
@@ -110,6 +121,10 @@ class ProjectiveNorm(Joint):
         return tuple(cast("Gauge", gauge) for gauge in self)
 
     @property
+    def degree(self) -> float:
+        return float(len(self))
+
+    @property
     def weight(self) -> Tensor:
         """Lambda."""
         return torch.stack(torch.broadcast_tensors(*(g.weight for g in self.gauges))).prod(0)
@@ -117,7 +132,20 @@ class ProjectiveNorm(Joint):
     def penalty(self, factors: tuple[Tensor, ...]) -> Tensor:
         return _product(self._columns(factors)).sum((-2, -1))
 
-    def block(self, n: int, factors: tuple[Tensor, ...]) -> Gauge:
+    def polar(self, M: Tensor, seed: int = 0) -> Enclosure:  # noqa: N803
+        """The supremum of ``<M, term>`` over terms of penalty 1, from below and from above.
+
+        Args:
+            M: (*, n_1, ..., n_d), like a prediction.
+            seed: of random starts.
+        """
+        return polar(self, M, seed=seed)
+
+    def block(self, n: int, factors: tuple[Tensor, ...]) -> Regularizer:
+        return self.weighed(n, factors)
+
+    def weighed(self, n: int, factors: tuple[Tensor, ...]) -> Gauge:
+        """The gauge of factor ``n``, times the gauges of the columns of the others."""
         found = self._columns(factors)
         return self.gauges[n].times(_product(found[:n] + found[n + 1 :]))
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
 from .gauges import Gauge
-from .joint import ProjectiveNorm
+
+if TYPE_CHECKING:
+    from .joint import ProjectiveNorm
 
 
 class Enclosure(NamedTuple):
@@ -64,6 +66,7 @@ def polar(
         | (2015), section 5
 
     Example:
+        >>> from rlra_torch.regularizers import ProjectiveNorm
         >>> found = polar(ProjectiveNorm.nuclear(2.0), torch.diag(torch.tensor([6.0, 1.0])))
         >>> round(float(found.lower), 4), round(float(found.upper), 4), found.method
         (3.0, 3.0, 'singular values')
@@ -71,16 +74,27 @@ def polar(
     gauges = norm.gauges
     if M.ndim < len(gauges):
         raise ValueError(f"{len(gauges)} gauges need as many modes, got shape {tuple(M.shape)}")
-    weight = norm.weight.squeeze() if norm.weight.ndim else norm.weight
     lower, vectors = _attained(gauges, M, starts, steps, seed)
     bounds = _bounds(gauges, M)
     method = min(bounds, key=lambda name: float(bounds[name].sum()))
     upper = torch.stack(list(bounds.values())).amin(0).maximum(lower)
-    scaled = tuple(
-        u / (g.weight.squeeze() if g.weight.ndim else g.weight)
-        for u, g in zip(vectors, gauges, strict=True)
-    )
-    return Enclosure(lower / weight, upper / weight, scaled, method)
+    return weighed(norm, Enclosure(lower, upper, vectors, method))
+
+
+def weighed(norm: ProjectiveNorm, found: Enclosure) -> Enclosure:
+    """What was found without the weights of the gauges, with them.
+
+    Example:
+        >>> from rlra_torch.regularizers import ProjectiveNorm
+        >>> one = torch.ones(1)
+        >>> found = weighed(ProjectiveNorm.nuclear(4.0), Enclosure(one, one, (one, one), ""))
+        >>> round(float(found.upper), 4), round(float(found.vectors[0]), 4)
+        (0.25, 0.5)
+    """
+    weights = [g.weight.squeeze() if g.weight.ndim else g.weight for g in norm.gauges]
+    scale = norm.weight.squeeze() if norm.weight.ndim else norm.weight
+    vectors = tuple(u / weight for u, weight in zip(found.vectors, weights, strict=True))
+    return Enclosure(found.lower / scale, found.upper / scale, vectors, found.method)
 
 
 def _bounds(gauges: tuple[Gauge, ...], M: Tensor) -> dict[str, Tensor]:  # noqa: N803

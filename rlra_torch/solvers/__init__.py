@@ -1,7 +1,7 @@
 """Solvers: the one loop, with stopping and callbacks around it."""
 
 from .callbacks import Checkpoint, EarlyStop, ProgressBar, load_checkpoint
-from .history import History, Record
+from .history import History, Record, Traced
 from .online import OnlineNMF
 from .path import solve_path
 from .reweighting import solve_reweighted
@@ -17,6 +17,7 @@ __all__ = [
     "ProgressBar",
     "Record",
     "Solution",
+    "Traced",
     "best_start",
     "load_checkpoint",
     "solve",

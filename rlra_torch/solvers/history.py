@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -88,3 +88,24 @@ class History(Sequence[Record]):
             return tuple(self[i] for i in range(*index.indices(self._length)))
         at = range(self._length)[index]
         return Record(*self._times[at], *self._values[at].unbind())
+
+
+class Traced:
+    """What the end of a history says, for results that have one."""
+
+    history: Sequence[Any]
+
+    @property
+    def kkt(self) -> Any:  # noqa: ANN401
+        """The scale-free optimality residual at the end, of each problem."""
+        return self.history[-1].kkt
+
+    @property
+    def objective(self) -> Any:  # noqa: ANN401
+        """The objective at the end, of each problem."""
+        return self.history[-1].objective
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time, checks included."""
+        return self.history[-1].seconds

@@ -18,7 +18,7 @@ from ..iterations import BlockIteration, Iteration, State, iterates, require_ite
 from ..models import Factors
 from ..problem import Problem
 from ..validation import check_signs
-from .history import History, Record
+from .history import History, Record, Traced
 from .memory import check_memory
 from .running import Running, running
 
@@ -44,7 +44,7 @@ Callback = Callable[[Progress], Any]
 
 
 @dataclass(frozen=True)
-class Solution:
+class Solution(Traced):
     """What a solve found.
 
     Args:
@@ -58,21 +58,6 @@ class Solution:
     converged: Tensor
     n_iter: Tensor
     history: History
-
-    @property
-    def kkt(self) -> Tensor:
-        """(*,) the optimality residual at the end."""
-        return self.history[-1].kkt
-
-    @property
-    def objective(self) -> Tensor:
-        """(*,) the objective at the end."""
-        return self.history[-1].objective
-
-    @property
-    def seconds(self) -> float:
-        """Wall-clock time, checks included."""
-        return self.history[-1].seconds
 
 
 @torch.no_grad()

@@ -126,6 +126,45 @@ class RowGain(nn.Module):
         return self.net(features)[..., 0].tanh().exp().to(x.dtype)
 
 
+class ComponentGain(nn.Module):
+    """A gain of the entries of each component, whatever stands before it in the rank of the block.
+
+    The block of activations (frames, notes) is one row of frames times notes, because a convolution
+    ties the frames; the gain sees them as rows of notes, as it would those of a matrix.
+
+    Args:
+        gain: from (*, entries, components) to what broadcasts with it.
+        components: their number, the last dimension of the factor.
+
+    Example:
+        >>> from rlra_torch.iterations import Gain
+        >>> gain = ComponentGain(Gain(2), 2)
+        >>> gain(torch.rand(1, 1, 30 * 2)).shape
+        torch.Size([1, 1, 60])
+    """
+
+    def __init__(self, gain: nn.Module, components: int) -> None:
+        super().__init__()
+        self.gain, self.components = gain, whole_number("the number of components", components)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The gain, like ``x``.
+
+        Args:
+            x: (*, rows, entries times components).
+
+        Raises:
+            ValueError: another number of components.
+        """
+        if x.shape[-1] % self.components:
+            raise ValueError(
+                f"a gain for {self.components} components does not fit a block of rank "
+                f"{x.shape[-1]}"
+            )
+        entries = x.unflatten(-1, (-1, self.components)).flatten(-3, -2)
+        return self.gain(entries).expand_as(entries).reshape(x.shape)
+
+
 def _sizes(image: tuple[int, int]) -> tuple[int, int]:
     if not isinstance(image, (tuple, list)) or len(image) != 2:
         raise ValueError(f"the image of a gain is (height, width), got {image!r}")

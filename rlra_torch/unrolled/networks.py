@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from torch import nn
+
 from ..functional.arguments import whole_number
 from ..iterations import (
     LISTA,
@@ -14,12 +18,12 @@ from ..iterations import (
     Inertial,
     Regularized,
 )
-from ..losses import Frobenius, Loss
-from ..models import NMF
+from ..losses import Frobenius, KullbackLeibler, Loss
+from ..models import NMF, Convolutive
 from ..regularizers import L1, Free, NonNegative
-from .gains import ConvolutionalGain, RowGain
+from .gains import ComponentGain, ConvolutionalGain, RowGain
 from .learned import learned
-from .starts import GivenStart, SeparableStart, Start
+from .starts import GivenStart, SeparableStart, Start, TemplateStart
 from .unrolled import Unrolled
 
 
@@ -149,6 +153,45 @@ def unrolled_nnls(
         layers.append(Regularized(Alternating(step), (NonNegative(), penalty)))
     regs = (NonNegative(), NonNegative())
     return Unrolled(layers, NMF(), Frobenius(), regs, GivenStart(), free=(1,))
+
+
+def unrolled_regression(
+    start: TemplateStart,
+    depth: int = 15,
+    gain: Callable[[int], nn.Module] = Gain,
+    loss: Loss | None = None,
+) -> Unrolled:
+    """Activations of known or learned templates: multiplicative updates with learned gains.
+
+        X <- X * A^k * N / P,   with P - N the gradient of the loss in the activations X
+
+    For templates with a window the model is `Convolutive`, else a matrix product. Untrained it is
+    as many iterations of MU.
+
+    Args:
+        start: holds the templates, see `TemplateStart`.
+        depth: layers.
+        gain: from the number of templates to the gain of a layer, of (frames, templates): `Gain`
+            for a number for each of them (NALMU), or ``lambda n: RowGain()`` and the like (RALMU).
+        loss: None: Kullback-Leibler.
+
+    References:
+        | Kervazo, Chetoui, Cohen, Deep unrolling of the multiplicative updates algorithm for blind
+        | source separation (2024)
+        | Cohen, Regularized low-rank approximations (HDR, 2026), sections 19.1.3 and 21.2.3
+
+    Example:
+        >>> import torch
+        >>> net = unrolled_regression(TemplateStart(torch.rand(5, 3, 2)), depth=4)
+        >>> [tuple(x.shape) for x in net(torch.rand(5, 8))], len(list(net.parameters()))
+        ([(5, 3, 2), (8, 2)], 4)
+    """
+    templates = start.templates
+    convolved, count = templates.ndim == 3, templates.shape[-1]
+    model = Convolutive(channels=True, cyclic=False) if convolved else NMF()
+    layers = [Alternating(Gained(MU(), ComponentGain(gain(count), count))) for _ in _layers(depth)]
+    regs = (NonNegative(), NonNegative())
+    return Unrolled(layers, model, loss or KullbackLeibler(), regs, start, free=(1,))
 
 
 def lista(rank: int, depth: int = 15, l1: float = 0.1) -> Unrolled:

@@ -1,4 +1,4 @@
-"""Where unrolled networks start: modules from the data to the factors of a matrix."""
+"""Where unrolled networks start: modules from the data to the factors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..models import Factors
 
 
 class Start(nn.Module, ABC):
-    """``y -> (W, H)`` for a matrix ``y`` of shape (*, m, n)."""
+    """``y -> (W, H)`` for a matrix ``y`` of shape (*, m, n); W may be of kernels."""
 
     @abstractmethod
     def forward(self, y: Tensor) -> Factors:
@@ -87,6 +87,43 @@ class SeparableStart(Start):
         with torch.autocast(kind, enabled=False) if lowered else nullcontext():
             w, h = spa(y, self.rank)
         return w, h.clamp_min(self.floor)
+
+
+class TemplateStart(Start):
+    """Known templates, and activations that are all alike.
+
+    ``learned(TemplateStart(A), "templates")`` trains them; else they stay frozen.
+
+    Args:
+        templates: (frequencies, notes), or (frequencies, window, notes) for `Convolutive`;
+            nonnegative. Zeros, which no training leaves, become next to nothing.
+
+    Raises:
+        ValueError: templates of another shape, or with no positive entry.
+
+    Example:
+        >>> import torch
+        >>> w, h = TemplateStart(torch.eye(2))(torch.ones(2, 3))
+        >>> w.shape, h.unique()
+        (torch.Size([2, 2]), tensor([1.]))
+    """
+
+    templates: Tensor
+
+    def __init__(self, templates: Tensor) -> None:
+        super().__init__()
+        if templates.ndim not in (2, 3) or not bool((templates > 0).any()):
+            raise ValueError(
+                "templates are (frequencies, notes) or (frequencies, window, notes) with positive "
+                f"entries, got shape {tuple(templates.shape)}"
+            )
+        least = torch.finfo(templates.dtype).eps * templates.max()
+        self.register_buffer("templates", templates.detach().clamp_min(least))
+
+    def forward(self, y: Tensor) -> Factors:
+        templates, lead = self.templates, y.shape[:-2]
+        ones = y.new_ones((*lead, y.shape[-1], templates.shape[-1]))
+        return templates.expand(*lead, *templates.shape), ones
 
 
 class GivenStart(Start):

@@ -23,6 +23,7 @@ from .rank import add_rank
 from .recover import add_recover
 from .segment import add_segment
 from .singlepixel import add_singlepixel
+from .transcribe import add_learn_notes, add_transcribe
 from .unmix import add_unmix
 
 
@@ -136,6 +137,8 @@ COMMANDS = (
     add_segment,
     add_singlepixel,
     add_rank,
+    add_learn_notes,
+    add_transcribe,
     add_train,
     add_test,
     add_predict,

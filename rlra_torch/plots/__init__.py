@@ -10,6 +10,7 @@ from rlra_torch.plots.feasible import feasible_regions
 from rlra_torch.plots.maps import abundance_maps
 from rlra_torch.plots.overlays import abundance_overlay, pixels_on_image
 from rlra_torch.plots.paths import penalty_path
+from rlra_torch.plots.piano_roll import piano_roll
 from rlra_torch.plots.races import race
 from rlra_torch.plots.ranks import rank_curves
 from rlra_torch.plots.recovery import Panel, recovery
@@ -31,6 +32,7 @@ __all__ = [
     "feasible_regions",
     "maps_against_truth",
     "penalty_path",
+    "piano_roll",
     "pixels_on_image",
     "race",
     "rank_curves",

@@ -1,0 +1,129 @@
+"""``rlra learn-notes`` and ``rlra transcribe``: which notes a recording has, and when."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from .options import count
+
+
+def add_learn_notes(commands: Any) -> None:  # noqa: ANN401
+    """Add the parser of ``rlra learn-notes``."""
+    parser = commands.add_parser(
+        "learn-notes",
+        usage="rlra learn-notes FOLDER [-o FILE] [options]",
+        help="learn what each note of an instrument sounds like",
+        description=(
+            "Learn a template of each note from a folder of sounds, one file for each note,\n"
+            "its pitch in the name: 60.wav, C4.wav, F#3.flac or ISOL_M60_S0.wav."
+        ),
+        epilog="example:\n  rlra learn-notes piano/ --window 10 -o piano.npz",
+    )
+    parser.set_defaults(run=_run_learn_notes)
+    parser.add_argument("folder", metavar="FOLDER", help="sounds of isolated notes")
+    parser.add_argument(
+        "-o", "--out", default="notes.npz", metavar="FILE", help="default: %(default)s"
+    )
+    parser.add_argument(
+        "--window",
+        type=count,
+        default=1,
+        metavar="N",
+        help="frames of 20 ms of a template: 1 for NMF (default), 10 for convolutive NMF",
+    )
+    parser.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+
+
+def add_transcribe(commands: Any) -> None:  # noqa: ANN401
+    """Add the parser of ``rlra transcribe``."""
+    parser = commands.add_parser(
+        "transcribe",
+        usage="rlra transcribe SOUND -o FILE.mid [options]",
+        help="turn a recording into MIDI",
+        description=(
+            "Find the notes of a recording by Kullback-Leibler regression on templates.\n"
+            "Writes a MIDI file, and a figure of the notes beside it."
+        ),
+        epilog=(
+            "examples:\n"
+            "  rlra transcribe song.wav --notes piano.npz -o song.mid\n"
+            "  rlra transcribe song.wav --notes piano.npz --adapt -o song.mid"
+        ),
+    )
+    parser.set_defaults(run=_run_transcribe)
+    parser.add_argument("sound", metavar="SOUND", help="a recording: .wav, .flac, .ogg, ...")
+    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the MIDI file")
+    parser.add_argument(
+        "--notes",
+        default="notes.npz",
+        metavar="FILE",
+        help="templates by rlra learn-notes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--adapt", action="store_true", help="the instrument is another one: move the templates"
+    )
+    parser.add_argument("--truth", metavar="FILE", help="MIDI of what was played, to score with")
+    parser.add_argument(
+        "--threshold", type=float, metavar="X", help="of onsets, relative to the strongest"
+    )
+    parser.add_argument(
+        "--l1", type=float, default=0.0, metavar="X", help="sparsity (default: %(default)s)"
+    )
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--json", action="store_true", help="print the results as JSON")
+    said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+
+
+def _run_learn_notes(arguments: argparse.Namespace) -> None:
+    from ..applications.output import check_writable
+    from ..applications.transcription import learn_notes, read_notes
+
+    out = Path(arguments.out).with_suffix(".npz")
+    check_writable(out.parent, [out.name])
+    learned = learn_notes(read_notes(arguments.folder), arguments.window)
+    learned.save(out)
+    if not arguments.quiet:
+        print(f"{len(learned.pitches)} notes, MIDI {learned.pitches[0]} to {learned.pitches[-1]}")
+        print(out)
+
+
+def _run_transcribe(arguments: argparse.Namespace) -> None:
+    from ..applications.output import written_together
+    from ..applications.transcription import NoteTemplates, onset_f1, transcribe
+    from ..datasets.sounds import read_midi, read_sound, write_midi
+    from ..plots import piano_roll, save
+
+    if not Path(arguments.notes).is_file():
+        raise FileNotFoundError(
+            f"no templates at '{arguments.notes}'; `rlra learn-notes FOLDER` makes them"
+        )
+    notes = NoteTemplates.load(arguments.notes)
+    out = Path(arguments.out).with_suffix(".mid")
+    truth = read_midi(arguments.truth) if arguments.truth else None
+    found = transcribe(
+        read_sound(arguments.sound, notes.analysis.rate),
+        notes,
+        adapt=arguments.adapt,
+        threshold=arguments.threshold,
+        l1=arguments.l1,
+    )
+    files = (out.name, f"{out.stem}.png")
+    with written_together(out.parent, files) as folder:
+        write_midi(found, folder / files[0])
+        save(piano_roll(found, truth, Path(arguments.sound).name), folder / files[1])
+    result: dict[str, Any] = {"notes": len(found)}
+    if truth is not None:
+        result |= zip(("precision", "recall", "f1"), onset_f1(truth, found), strict=True)
+    result["files"] = [str(out.parent / name) for name in files]
+    if arguments.json:
+        print(json.dumps(result))
+    elif not arguments.quiet:
+        scores = [
+            f"{name} {result[name]:.3f}"
+            for name in ("precision", "recall", "f1")[: 3 * (truth is not None)]
+        ]
+        print(", ".join([f"{len(found)} notes", *scores]))
+        print("\n".join(result["files"]))

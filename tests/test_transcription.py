@@ -1,0 +1,209 @@
+"""Notes of recordings: spectrograms, templates, activations, events, files and commands."""
+
+import importlib.util
+import json
+import math
+
+import pytest
+import torch
+
+from rlra_torch import nmf
+from rlra_torch.applications.transcription import (
+    NoteTemplates,
+    adapted,
+    fundamental,
+    learn_notes,
+    note_events,
+    onset_f1,
+    partials,
+    pitch_named,
+    read_notes,
+    transcribe,
+)
+from rlra_torch.cli import main
+from rlra_torch.datasets.sounds import Note, read_midi, read_sound, rendered, write_midi
+from rlra_torch.functional.spectrograms import Analysis, cqt_magnitudes, stft_magnitudes
+
+RATE = 22050
+CHORDS = [(60, 64, 67, 71, 74), (60, 65, 69, 72, 76), (59, 62, 67, 71, 77)]
+
+
+def needs(*names):
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing) or 'nothing'}")
+
+
+music = needs("mir_eval", "pretty_midi", "soundfile")
+soundfont = needs("mir_eval", "pretty_midi", "tinysoundfont")
+
+
+def played(notes, bright=0.8, tail=0.3, decay=0.5):
+    """Decaying harmonic notes; `bright` is the ratio of a partial's height to the one below."""
+    sound = torch.zeros(math.ceil((max(n.offset for n in notes) + tail) * RATE))
+    for note in notes:
+        begin, size = round(note.onset * RATE), round((note.offset - note.onset) * RATE)
+        time = torch.arange(size) / RATE
+        wave = torch.zeros(size)
+        for k in range(1, 9):
+            f = k * 440 * 2 ** ((note.pitch - 69) / 12)
+            wave += bright**k * torch.sin(2 * math.pi * f * time + 7 * note.pitch * k)
+        envelope = (1 - torch.exp(-time / 0.004)) * torch.exp(-time / decay)
+        sound[begin : begin + size] += 0.05 * wave * envelope
+    return sound
+
+
+def isolated(pitches, **options):
+    return {p: played([Note(0.1, 0.9, p)], **options) for p in pitches}
+
+
+def melody(pitches=(60, 64, 67, 64, 60, 62)):
+    return [Note(0.2 + 0.3 * i, 0.5 + 0.3 * i, p) for i, p in enumerate(pitches)]
+
+
+def test_frames_are_centred_and_times_are_right():
+    sound = torch.zeros(RATE)
+    sound[RATE // 2] = 1
+    v = stft_magnitudes(sound, Analysis())
+    assert v.shape == (929, 51)
+    assert int(v.sum(0).argmax()) == 25
+
+
+@pytest.mark.parametrize("midi", [33, 45, 69, 93])
+def test_constant_q_rows_are_quarter_tones(midi):
+    f = 440 * 2 ** ((midi - 69) / 12)
+    v = cqt_magnitudes(torch.sin(2 * math.pi * f * torch.arange(RATE) / RATE), Analysis())
+    assert int(v[:, 25].argmax()) == 2 * (midi - 21)
+
+
+def test_templates_of_rank_one_are_those_of_nmf():
+    sound = played([Note(0.1, 0.9, 60)])
+    fit = nmf(stft_magnitudes(sound, Analysis()), 1, "kl", max_iter=50)
+    w = fit.factors[0][:, 0]
+    found = learn_notes({60: sound}).templates[:, 0, 0]
+    torch.testing.assert_close(found, w / w.sum(), rtol=1e-3, atol=1e-6)
+
+
+@needs("mir_eval")
+def test_chords_of_five_notes_are_all_found():
+    notes = [Note(0.2 + i, 1.0 + i, p) for i, chord in enumerate(CHORDS) for p in chord]
+    templates = learn_notes(isolated(sorted({n.pitch for n in notes})))
+    assert onset_f1(notes, transcribe(played(notes), templates))[2] == 1
+
+
+@needs("mir_eval")
+def test_convolutive_templates_find_repeated_notes():
+    notes = melody((60, 60, 64, 64))
+    templates = learn_notes(isolated((60, 64)), window=4)
+    assert templates.templates.shape == (929, 4, 2)
+    assert onset_f1(notes, transcribe(played(notes), templates))[2] == 1
+
+
+def test_adapted_templates_keep_their_partials():
+    templates = learn_notes(isolated((60, 64, 67), bright=0.4))
+    v = stft_magnitudes(played(melody((60, 64, 67)), bright=0.9), Analysis())
+    v = v / v.mean()
+    found, h = adapted(v, templates)
+    assert (found.templates[:, 0] * (1 - partials(templates))).abs().max() == 0
+    assert h.isfinite().all() and h.sum() > 0
+    with pytest.raises(ValueError, match="window of one frame"):
+        adapted(v, learn_notes(isolated((60,)), window=4))
+
+
+def test_blind_factors_of_isolated_notes_have_their_fundamentals():
+    pitches = (60, 62, 64, 65, 67, 72)
+    v = stft_magnitudes(played(melody(pitches)), Analysis())
+    fit = nmf(v, len(pitches) + 1, "kl", max_iter=200, seed=0)
+    found = {fundamental(w, Analysis()) for w in fit.factors[0].mT}
+    assert set(pitches) <= found
+
+
+@needs("mir_eval")
+def test_loudness_and_clipping_change_nothing():
+    notes, templates = melody(), learn_notes(isolated((60, 62, 64, 67)))
+    sound = played(notes)
+    clipped = (20 * sound).clamp(-0.5, 0.5)
+    assert [n[:3] for n in transcribe(1e-3 * sound, templates)] == [
+        n[:3] for n in transcribe(sound, templates)
+    ]
+    assert onset_f1(notes, transcribe(clipped, templates))[1] >= 0.8
+
+
+def test_silence_has_no_notes():
+    templates = learn_notes(isolated((60,)))
+    assert transcribe(torch.zeros(RATE), templates) == []
+    assert note_events(torch.zeros(50, 1), templates) == []
+
+
+def test_bad_input_gets_one_sentence(tmp_path):
+    templates = learn_notes(isolated((60,)))
+    with pytest.raises(ValueError, match="no notes to learn from"):
+        learn_notes({})
+    with pytest.raises(ValueError, match="note 60 is silent"):
+        learn_notes({60: torch.zeros(RATE)})
+    with pytest.raises(ValueError, match="threshold in"):
+        transcribe(torch.ones(RATE), templates, threshold=2)
+    with pytest.raises(ValueError, match="no sounds in"):
+        read_notes(tmp_path)
+    with pytest.raises(ValueError, match="names no pitch"):
+        pitch_named("song")
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    with pytest.raises(ValueError, match="holds no templates"):
+        NoteTemplates.load(tmp_path / "bad.npz")
+
+
+@music
+def test_sounds_of_any_rate_and_number_of_channels(tmp_path):
+    import soundfile
+
+    for rate, name in ((44100, "a"), (48000, "b"), (8000, "c")):
+        wave = torch.sin(2 * math.pi * 440 * torch.arange(rate) / rate)
+        soundfile.write(tmp_path / f"{name}.wav", torch.stack([wave, wave], 1).numpy(), rate)
+        sound = read_sound(tmp_path / f"{name}.wav")
+        assert sound.shape == (RATE,)
+        v = stft_magnitudes(sound, Analysis())[:, 25]
+        assert abs(float(Analysis().frequencies[v.argmax()]) - 440) < 6
+
+
+@music
+def test_broken_sounds_get_one_sentence(tmp_path):
+    import soundfile
+
+    whole = tmp_path / "whole.wav"
+    soundfile.write(whole, torch.zeros(1000).numpy(), RATE)
+    cut, empty = tmp_path / "cut.wav", tmp_path / "empty.wav"
+    cut.write_bytes(whole.read_bytes()[:20])
+    soundfile.write(empty, torch.zeros(0).numpy(), RATE)
+    for path, said in ((cut, "cannot be read"), (empty, "no samples")):
+        with pytest.raises(ValueError, match=said):
+            read_sound(path)
+    with pytest.raises(FileNotFoundError, match="no file"):
+        read_sound(tmp_path / "nowhere.wav")
+
+
+@music
+def test_commands_from_sounds_to_midi(tmp_path, capsys):
+    import soundfile
+
+    (tmp_path / "piano").mkdir()
+    for pitch, sound in isolated((60, 62, 64, 67)).items():
+        soundfile.write(tmp_path / "piano" / f"{pitch}.wav", sound.numpy(), RATE)
+    notes = melody()
+    soundfile.write(tmp_path / "song.wav", played(notes).numpy(), RATE)
+    write_midi(notes, tmp_path / "truth.mid")
+    learned, out = str(tmp_path / "piano.npz"), str(tmp_path / "song.mid")
+    assert main(["learn-notes", str(tmp_path / "piano"), "-o", learned]) == 0
+    capsys.readouterr()
+    song = ["transcribe", str(tmp_path / "song.wav"), "--notes", learned, "-o", out]
+    assert main([*song, "--truth", str(tmp_path / "truth.mid"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["f1"] >= 0.9
+    assert {n.pitch for n in read_midi(out)} == {n.pitch for n in notes}
+    assert (tmp_path / "song.png").is_file()
+    assert main(["learn-notes", str(tmp_path / "nowhere")]) == 2
+    assert "no folder" in capsys.readouterr().err
+
+
+@soundfont
+def test_soundfont_piano_is_transcribed():
+    notes = melody()
+    alone = {p: rendered([Note(0.1, 0.9, p)], tail=0.2) for p in (60, 62, 64, 67)}
+    assert onset_f1(notes, transcribe(rendered(notes), learn_notes(alone)))[2] >= 0.95

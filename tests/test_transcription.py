@@ -8,18 +8,16 @@ import pytest
 import torch
 
 from rlra_torch import nmf
-from rlra_torch.applications.transcription import (
+from rlra_torch.applications.note_events import note_events, onset_f1
+from rlra_torch.applications.note_templates import (
     NoteTemplates,
-    adapted,
     fundamental,
     learn_notes,
-    note_events,
-    onset_f1,
     partials,
     pitch_named,
     read_notes,
-    transcribe,
 )
+from rlra_torch.applications.transcription import adapted, transcribe
 from rlra_torch.cli import main
 from rlra_torch.datasets.sounds import Note, read_midi, read_sound, rendered, write_midi
 from rlra_torch.functional.spectrograms import Analysis, cqt_magnitudes, stft_magnitudes

@@ -209,9 +209,9 @@ def write_singlepixel(found: SinglePixel, out: str | Path, settings: dict[str, A
         "converged": found.converged,
         "seconds": last.seconds,
     }
-    arrays = {"maps": found.maps, "spectra": found.spectra}
+    maps, spectra = (x.cpu().numpy() for x in (found.maps, found.spectra))
     with written_together(out, FILES) as folder:
-        np.savez(folder / FILES[0], **{name: x.cpu().numpy() for name, x in arrays.items()})
+        np.savez(folder / FILES[0], maps=maps, spectra=spectra)
         save(unmixed_pictures(found.maps, found.spectra), folder / FILES[1])
         (folder / FILES[2]).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     return [Path(out) / name for name in FILES]

@@ -78,8 +78,8 @@ def add_transcribe(commands: Any) -> None:  # noqa: ANN401
 
 
 def _run_learn_notes(arguments: argparse.Namespace) -> None:
+    from ..applications.note_templates import learn_notes, read_notes
     from ..applications.output import check_writable
-    from ..applications.transcription import learn_notes, read_notes
 
     out = Path(arguments.out).with_suffix(".npz")
     check_writable(out.parent, [out.name])
@@ -91,8 +91,10 @@ def _run_learn_notes(arguments: argparse.Namespace) -> None:
 
 
 def _run_transcribe(arguments: argparse.Namespace) -> None:
+    from ..applications.note_events import onset_f1
+    from ..applications.note_templates import NoteTemplates
     from ..applications.output import written_together
-    from ..applications.transcription import NoteTemplates, onset_f1, transcribe
+    from ..applications.transcription import transcribe
     from ..datasets.sounds import read_midi, read_sound, write_midi
     from ..plots import piano_roll, save
 

@@ -60,7 +60,8 @@ class Decomposition(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         """
         if isinstance(X, Tensor):
             _check_tensor(X, type(self).__name__)
-            validate_data(self, X, reset=reset, skip_check_array=True)
+            # Any array with a shape, says its documentation.
+            validate_data(self, X, reset=reset, skip_check_array=True)  # pyright: ignore
             return X.detach()
         return validate_data(
             self,

@@ -199,8 +199,10 @@ class MiniBatchNMF(BaseNMF):
         if not 0 <= kept <= 1:
             raise ValueError(f"forget_factor must be in [0, 1], got {kept}")
         w_reg, h_reg = penalties((self.alpha_W, self.alpha_H), self.l1_ratio)
+        columns, rank = h.shape
         online = OnlineNMF(
-            *h.shape,
+            columns,
+            rank,
             beta_loss(self.beta_loss),
             kept**share,
             inner=1,

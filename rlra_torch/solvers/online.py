@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -198,7 +198,8 @@ class OnlineNMF(nn.Module):
             raise ValueError(
                 f"OnlineNMF needs rows of {len(self.h)} columns, got shape {tuple(data.shape)}"
             )
-        return Problem(data, NMF(), self.loss, list(self.regs), free=(0,))
+        regs = [cast("NonNegative", reg) for reg in self.regs]
+        return Problem(data, NMF(), self.loss, regs, free=(0,))
 
     def _start(self, problem: Problem, start: Tensor | None) -> tuple[Tensor, Tensor]:
         if start is not None:

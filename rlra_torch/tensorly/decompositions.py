@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tensorly import check_random_state
 from tensorly.cp_tensor import CPTensor
 
 from ..estimators import Factorization, cp
@@ -305,4 +304,6 @@ def _named(init: Init, name: str) -> bool:
 
 
 def _seed(random_state: Any) -> int:  # noqa: ANN401
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    if not isinstance(random_state, np.random.RandomState):
+        random_state = np.random.RandomState(random_state)
+    return int(random_state.randint(2**31 - 1))

@@ -15,12 +15,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from rlra_torch.applications.transcription import (
-    NoteTemplates,
-    learn_notes,
-    onset_f1,
-    transcribe,
-)
+from rlra_torch.applications.note_events import onset_f1
+from rlra_torch.applications.note_templates import NoteTemplates, learn_notes
+from rlra_torch.applications.transcription import transcribe
 from rlra_torch.datasets.sounds import Note, read_midi, rendered, score
 
 PITCHES = range(36, 85)

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,7 +26,9 @@ def test_from_scikit_learn():
     theirs = pytest.importorskip("sklearn.decomposition", reason="scikit-learn is not installed")
     found = run("scikit-learn")
     peer = theirs.NMF(n_components=3, max_iter=1000).fit(found["X"])
-    assert found["model"].reconstruction_err_ <= peer.reconstruction_err_ * 1.05 + 1e-2
+    # Both stop near zero, each by its own tolerance.
+    size = np.linalg.norm(found["X"])
+    assert max(found["model"].reconstruction_err_, peer.reconstruction_err_) < 3e-3 * size
     assert found["H"].shape == peer.components_.shape
 
 

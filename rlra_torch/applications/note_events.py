@@ -47,7 +47,8 @@ def note_events(
             length = (quiet[0] + 3 if len(quiet) else len(level)) * step
             velocity = int(np.clip(round(127 * np.sqrt(rise[begin, k] / top)), 1, 127))
             if length >= shortest:
-                found.append(Note(begin * step, begin * step + length, pitch, velocity))
+                onset = float(begin * step)
+                found.append(Note(onset, float(onset + length), pitch, velocity))
     return sorted(found)
 
 

@@ -141,11 +141,12 @@ def pitch_named(name: str) -> int:
         >>> pitch_named("C4"), pitch_named("F#3"), pitch_named("Bb2"), pitch_named("ISOL_M21_S0")
         (60, 54, 46, 21)
     """
-    if found := re.search(r"(?:^|[_\W])M?(\d{1,3})(?=$|[_\W])", name):
-        pitch = int(found[1])
-    elif found := re.search(r"(?:^|[_\W])([A-G])(#|b|s)?(-?\d)(?=$|[_\W])", name):
+    # Letters first: the octave of F#3 is no number of its own.
+    if found := re.search(r"(?:^|[_\W])([A-G])(#|b|s)?(-?\d)(?=$|[_\W])", name):
         letter, sign, octave = found.groups()
         pitch = STEPS[letter] + {"#": 1, "s": 1, "b": -1, None: 0}[sign] + 12 * (int(octave) + 1)
+    elif found := re.search(r"(?:^|[_\W])M?(\d{1,3})(?=$|[_\W])", name):
+        pitch = int(found[1])
     else:
         pitch = -1
     if not 0 <= pitch <= 127:

@@ -114,7 +114,7 @@ def transcribe(
         raise ValueError(f"l1 is at least 0 and the threshold in (0, 1), got {l1}, {threshold}")
     if sound.ndim != 1 or not len(sound):
         raise ValueError(f"a recording is (samples,), got shape {tuple(sound.shape)}")
-    v = stft_magnitudes(sound, notes.analysis)
+    v = stft_magnitudes(_faded(sound, notes.analysis.window), notes.analysis)
     if not v.sum() > 0:
         return []
     # Magnitudes of mean one per entry, whatever the volume, so that one weight suits all.
@@ -124,3 +124,10 @@ def transcribe(
     else:
         h = activations(v, notes, l1)
     return note_events(h, notes, THRESHOLD if threshold is None else threshold)
+
+
+def _faded(sound: Tensor, count: int) -> Tensor:
+    """Without the click, which all notes would share, of a recording that is cut off at its end."""
+    count = min(count, len(sound))
+    fade = torch.linspace(0, torch.pi, count).cos().add(1).div(2).to(sound)
+    return torch.cat([sound[: len(sound) - count], sound[len(sound) - count :] * fade])

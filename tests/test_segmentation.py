@@ -74,6 +74,17 @@ def test_a_background_costs_nothing(phantom):
     torch.testing.assert_close(lifted.spikes, plain.spikes, atol=0.02, rtol=0)
 
 
+def test_regions_are_found_over_a_background(phantom):
+    time = torch.arange(60.0)[:, None, None] / 60
+    drift = 3 + 0.5 * (torch.pi * time).cos()
+    fit = segment(
+        phantom.movie + drift, phantom.decay, lam=0.5, columns=30, background=2, max_iter=60
+    )
+    cosine, hits, rand = judged(phantom, fit)
+    assert len(fit.footprints) == 3 and hits == 12
+    assert cosine > 0.97 and rand > 0.95
+
+
 def test_the_basis_of_the_background_is_orthogonal():
     basis = _cosines(20, 4)
     gram = basis.T @ basis

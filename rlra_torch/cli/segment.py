@@ -21,7 +21,8 @@ def add_segment(commands: Any) -> None:  # noqa: ANN401
             "regions, a figure and a report."
         ),
         epilog=(
-            "example:\n  rlra segment --data movie.tif --decay 3.7 --background 5 --out runs/movie"
+            "example:\n  rlra segment --data movie.tif --decay 3.7 --background 3 --lam 0.5 \\\n"
+            "      --out runs/movie"
         ),
     )
     parser.set_defaults(run=_run_segment)
@@ -56,9 +57,9 @@ def add_segment(commands: Any) -> None:  # noqa: ANN401
     fit.add_argument(
         "--background",
         type=int,
-        default=1,
+        default=0,
         metavar="N",
-        help="slow cosines in each pixel: 0 none, 1 a constant (default: 1)",
+        help="slow cosines in each pixel, 1: a constant; needs a smaller --lam (default: 0)",
     )
     add_stopping(fit, max_iter=60, tol=1e-4)
     add_machine(parser.add_argument_group("machine and messages"))

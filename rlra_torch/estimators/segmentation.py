@@ -72,7 +72,8 @@ def segment(
         weights: inside it; `LOW_RANK_TV`, `SPARSE_LOW_RANK` and `SPARSE` are those of the paper.
         columns: how many to begin with, at most one a frame; those that are not needed vanish.
         background: how many slow cosines each pixel has beside the model, free of penalties; 1 is a
-            constant level.
+            constant level. The slow part of the regions goes with it, so that faint ones need a
+            smaller lam.
         max_iter: the largest number of iterations.
         tol: on the scale-free optimality residual.
 

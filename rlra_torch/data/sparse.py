@@ -315,6 +315,10 @@ class SparseBlock(DivergenceBlock):
             return every, pulled
         return (every + self._gathered((self.weights - 1) * positive)).clamp_min(0), pulled
 
+    def gradient(self, x: Tensor) -> Tensor:
+        positive, negative = self.split(x)  # not one adjoint: the zeros have their own
+        return positive - negative
+
     def value(self, x: Tensor, lead: int = 0) -> Tensor:
         return self.value_at(self.predict(x), x, lead)
 

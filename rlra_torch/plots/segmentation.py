@@ -48,6 +48,7 @@ def segmentation(
     for k, train in enumerate(spikes):
         below.plot(k + 1 + 0.9 * train / (train.max() or 1), color="#0072B2", linewidth=1)
     style_axes(below, "frame", "spike train of region")
+    below.set_yticks(range(1, len(spikes) + 1, -(-len(spikes) // 10) or 1))
     return figure
 
 

@@ -72,6 +72,8 @@ def unmixed_pictures(
             bar.set_label("abundance", fontsize=LABEL)
             bar.ax.tick_params(labelsize=TICK)
     style_axes(below, "band" if wavelengths is None else "wavelength (nm)", "intensity (a.u.)")
+    if wavelengths is None:
+        below.locator_params(axis="x", integer=True)
     legend_below(figure, below)
     if title is not None:
         figure.suptitle(title, fontsize=TITLE)

@@ -193,7 +193,7 @@ class Factorization(Traced):
 
 
 @dataclass(frozen=True)
-class Regression:
+class Regression(Traced):
     """The solution of a nonnegative regression, and how honest it is.
 
     Args:
@@ -209,16 +209,6 @@ class Regression:
     converged: Any
     n_iter: Any
     gap: Any
-
-    @property
-    def kkt(self) -> Any:  # noqa: ANN401
-        """The scale-free optimality residual at the end."""
-        return self.history[-1].kkt
-
-    @property
-    def objective(self) -> Any:  # noqa: ANN401
-        """The objective at the end."""
-        return self.history[-1].objective
 
 
 def plain(value: Tensor | np.ndarray) -> Any:  # noqa: ANN401

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from ..estimators.inputs import Array, Back, to_tensor
+from ..separable import nonnegative
 
 Device = torch.device | str | None
 
@@ -96,6 +97,40 @@ class Decomposition(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     @property
     def _seed(self) -> int:
         return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+
+class Chosen(Decomposition):
+    """Components that are chosen, and W by exact nonnegative least squares; dense data only."""
+
+    sparse = False
+
+    def fit_transform(self, X: Array, y: Any = None) -> Array:  # noqa: ANN401, N803
+        """Choose the components of X and give its W.
+
+        Args:
+            X: (n_samples, n_features), nonnegative and dense: a NumPy array, a data frame or a
+                torch tensor.
+            y: ignored.
+
+        Raises:
+            TypeError, ValueError: bad input, in one sentence.
+        """
+        raise NotImplementedError
+
+    def fit(self, X: Array, y: Any = None) -> Self:  # noqa: ANN401, N803
+        """Choose the components of X; arguments as in `fit_transform`."""
+        self.fit_transform(X)
+        return self
+
+    def transform(self, X: Array) -> Array:  # noqa: N803
+        """The W of new samples, exact nonnegative least squares.
+
+        Args:
+            X: as in `fit_transform`.
+        """
+        check_is_fitted(self)
+        data, back = self._placed(self._checked(X, reset=False))
+        return back(nonnegative(data.mT, self._components_for(data)))
 
 
 def _check_tensor(x: Tensor, name: str) -> None:

@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..dictionary import dlra, mc_als
 from ..estimators.inputs import Array
 from ..functional.arguments import whole_number
 from ..separable import nonnegative
-from .base import Decomposition, Device
+from .base import Chosen, Device
 from .settings import rank_of
 
 
-class DictionaryNMF(Decomposition):
+class DictionaryNMF(Chosen):
     """``X ~ W C D``: each component an atom of a known dictionary D, or a mixture of a few.
 
     Args:
@@ -48,8 +47,6 @@ class DictionaryNMF(Decomposition):
         (2, 1)
     """
 
-    sparse = False
-
     def __init__(
         self,
         n_components: Any = "auto",  # noqa: ANN401
@@ -69,22 +66,7 @@ class DictionaryNMF(Decomposition):
         self.random_state = random_state
         self.device = device
 
-    def fit(self, X: Array, y: Any = None) -> DictionaryNMF:  # noqa: ANN401, N803
-        """Find the components of X; arguments as in `fit_transform`."""
-        self.fit_transform(X)
-        return self
-
     def fit_transform(self, X: Array, y: Any = None) -> Array:  # noqa: ANN401, N803
-        """Find the components of X and give its W.
-
-        Args:
-            X: (n_samples, n_features), nonnegative and dense: a NumPy array, a data frame or a
-                torch tensor.
-            y: ignored.
-
-        Raises:
-            TypeError, ValueError: bad input, in one sentence.
-        """
         data, back = self._placed(self._checked(X, reset=True))
         known = self._dictionary(data)
         full = self.n_components is None or self.n_components == "auto"
@@ -102,16 +84,6 @@ class DictionaryNMF(Decomposition):
         self.n_components_, self.n_iter_ = rank, max(1, len(found.history) - 1)
         self.reconstruction_err_ = float((data - w @ found.factors[0].mT).norm())
         return back(w)
-
-    def transform(self, X: Array) -> Array:  # noqa: N803
-        """The W of new samples, exact nonnegative least squares.
-
-        Args:
-            X: as in `fit_transform`.
-        """
-        check_is_fitted(self)
-        data, back = self._placed(self._checked(X, reset=False))
-        return back(nonnegative(data.mT, self._components_for(data)))
 
     def _dictionary(self, data: Tensor) -> Tensor:
         """The atoms as rows, on the device of the data.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..estimators.inputs import Array
 from ..separable import Separable, nonnegative, snpa, spa, vca, xray
-from .base import Decomposition, Device
+from .base import Chosen, Device
 from .settings import rank_of
 
 ALGORITHMS: dict[str, Callable[[Tensor, int, int, str | None], Separable]] = {
@@ -21,7 +20,7 @@ ALGORITHMS: dict[str, Callable[[Tensor, int, int, str | None], Separable]] = {
 }
 
 
-class SeparableNMF(Decomposition):
+class SeparableNMF(Chosen):
     """``X ~ W X[K]``: components that are samples, such as pure pixels or anchor documents.
 
     Args:
@@ -50,8 +49,6 @@ class SeparableNMF(Decomposition):
         (array([0, 2]), array([0.5, 0.5]))
     """
 
-    sparse = False
-
     def __init__(
         self,
         n_components: Any = "auto",  # noqa: ANN401
@@ -67,22 +64,7 @@ class SeparableNMF(Decomposition):
         self.random_state = random_state
         self.device = device
 
-    def fit(self, X: Array, y: Any = None) -> SeparableNMF:  # noqa: ANN401, N803
-        """Pick the components of X; arguments as in `fit_transform`."""
-        self.fit_transform(X)
-        return self
-
     def fit_transform(self, X: Array, y: Any = None) -> Array:  # noqa: ANN401, N803
-        """Pick the components of X and give its W.
-
-        Args:
-            X: (n_samples, n_features), nonnegative and dense: a NumPy array, a data frame or a
-                torch tensor.
-            y: ignored.
-
-        Raises:
-            TypeError, ValueError: bad input, in one sentence.
-        """
         data, back = self._placed(self._checked(X, reset=True))
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm is one of {', '.join(ALGORITHMS)}, got {self.algorithm!r}")
@@ -93,13 +75,3 @@ class SeparableNMF(Decomposition):
         self.n_components_, self.n_iter_ = rank, max(1, int((found.indices >= 0).sum()))
         self.reconstruction_err_ = float(found.residual * data.norm())
         return back(nonnegative(data.mT, found.spectra))
-
-    def transform(self, X: Array) -> Array:  # noqa: N803
-        """The W of new samples, exact nonnegative least squares.
-
-        Args:
-            X: as in `fit_transform`.
-        """
-        check_is_fitted(self)
-        data, back = self._placed(self._checked(X, reset=False))
-        return back(nonnegative(data.mT, self._components_for(data)))

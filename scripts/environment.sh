@@ -60,5 +60,10 @@ prepare_environment() {
     fi
     echo "Installing rlra_torch and the packages of its extra '$1', about a minute."
     pip_install -e "$root[$1]"
+    if [[ "$1" == dev ]]; then
+        # It renders the notes of some tests. Without its dependency pyaudio, which only plays sounds
+        # and needs a compiler and PortAudio.
+        pip_install --no-deps tinysoundfont || echo "No tinysoundfont: tests that need it are skipped."
+    fi
     fingerprint >"$venv/installed-$1"
 }

@@ -96,7 +96,7 @@ def rendered(
         >>> rendered([Note(0.0, 0.5, 69)]).shape  # doctest: +SKIP
         torch.Size([33075])
     """
-    import tinysoundfont
+    import tinysoundfont  # pyright: ignore[reportMissingImports]  # not among the extras
 
     if not notes:
         raise ValueError("there are no notes to render; give at least one")

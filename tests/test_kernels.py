@@ -12,7 +12,8 @@ from rlra_torch.functional.memory import peak_bytes
 from rlra_torch.iterations import MU, Alternating, JointMM
 from rlra_torch.kernels import beta as tiled
 from rlra_torch.kernels import sampled as stored
-from rlra_torch.kernels.sampled import Pattern, negative, sampled, times
+from rlra_torch.kernels.pattern import Pattern
+from rlra_torch.kernels.sampled import negative, sampled, times
 from rlra_torch.losses import KullbackLeibler
 from rlra_torch.models import NMF
 from rlra_torch.problem import Problem

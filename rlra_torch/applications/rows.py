@@ -14,7 +14,7 @@ from torch import Tensor
 from ..data import Chunks, Data, Dense, Sparse
 from ..datasets.matrices import Matrix
 from ..estimators.inputs import observations
-from ..kernels.sampled import from_scipy
+from ..kernels.pattern import from_scipy
 from .processes import Team
 
 

@@ -4,6 +4,7 @@ from .base import Block
 from .divergence import DivergenceBlock, LinearBlock
 from .quadratic import KroneckerBlock, QuadraticBlock
 from .shared import Share, SumBlock
+from .sparse import SparseBlock
 
 __all__ = [
     "Block",
@@ -12,5 +13,6 @@ __all__ = [
     "LinearBlock",
     "QuadraticBlock",
     "Share",
+    "SparseBlock",
     "SumBlock",
 ]

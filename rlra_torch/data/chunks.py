@@ -11,7 +11,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from ..kernels.sampled import from_scipy
+from ..kernels.pattern import from_scipy
 from ..models import Factors
 from .base import Data
 from .given import given

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..data import Data, Dense, Sparse, given
 from ..functional.arguments import whole_number
 from ..functional.missing import observed
-from ..kernels.sampled import from_scipy
+from ..kernels.pattern import from_scipy
 from ..losses import Loss
 from ..models import Factors
 from ..regularizers import Regularizer

@@ -44,7 +44,7 @@ from ..iterations import (
     ProjectedNewton,
     ScalarNewton,
 )
-from ..kernels.sampled import with_values
+from ..kernels.pattern import with_values
 from ..losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler, Loss
 from ..models import Factors
 from ..separable import Separable, snpa, vca, xray

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ..functional.roots import root_of_powers
 from .base import Loss
-from .beta import BetaDivergence, root_of_powers
+from .beta import BetaDivergence
 
 
 class Several(Loss):

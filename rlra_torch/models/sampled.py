@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from ..functional.tree import Kept
-from ..kernels.sampled import Pattern, sampled, times
+from ..kernels.pattern import Pattern
+from ..kernels.sampled import sampled, times
 from .base import Factors, Model
 
 

@@ -4,12 +4,14 @@ from .cnmf import ConvolutiveFactorization, cnmf, convolutive_regression
 from .complete import complete_dictionary_learning
 from .compression import Compressed, compress, decompress, proco_als
 from .coupling import CoupledFactorization, coupled
+from .cp import cp
 from .deconvolution import deconvolve
 from .deconvolved import Deconvolution
-from .factorize import cp, factorize, nmf
+from .factorize import factorize
 from .growth import Grown, grow
 from .minvol import minvol
 from .names import iteration_named, loss_named
+from .nmf import nmf
 from .parafac2 import parafac2
 from .parafac2_fit import Parafac2Fit
 from .regression import nnkl, nnls

@@ -1,4 +1,4 @@
-"""Factorizations in one call."""
+"""A factorization of any model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import torch
 from torch import Tensor
 
 from ..data import Data, given
-from ..data.rows import RowBlocks
-from ..functional.arguments import whole_number
 from ..iterations import MU, Alternating, BlockIteration, Iteration, State
 from ..losses import Loss
-from ..models import CP, NMF, Factors, Model
+from ..models import Factors, Model
 from ..problem import Problem
 from ..regularizers import NonNegative, Regularizer
 from ..solvers import Progress, Solution, solve
@@ -22,7 +20,6 @@ from .inputs import (
     Array,
     Back,
     check_regs,
-    check_seed,
     check_values,
     given_factors,
     kind_of,
@@ -30,168 +27,10 @@ from .inputs import (
     to_tensor,
     whole,
 )
-from .names import RandomStart, iteration_named, loss_named, matrix_start, tensor_start
+from .names import RandomStart, iteration_named, loss_named
 from .results import Factorization, checks, plain
 
-Start = str | Sequence[Array] | None
 Begin = Callable[[Tensor], Factors] | RandomStart | Sequence[Array]
-
-
-def nmf(
-    Y: Array | Data,  # noqa: N803
-    rank: int,
-    loss: str | float | Loss = "frobenius",
-    iteration: str | BlockIteration | Iteration | None = None,
-    *,
-    init: Start = None,
-    regs: Sequence[Regularizer] | None = None,
-    weights: Array | None = None,
-    max_iter: int = 500,
-    tol: float = 1e-5,
-    check_every: int = 10,
-    seed: int = 0,
-    callbacks: Sequence[Callback] = (),
-    resume: Progress | None = None,
-) -> Factorization:
-    """Nonnegative matrix factorization, ``min loss(W H^T, Y) + reg(W) + reg(H)``.
-
-    Args:
-        Y: (*, m, n) data, leading dimensions for independent problems: a NumPy array, a SciPy
-            sparse matrix or a torch tensor of any layout on any device; NaN marks a missing entry.
-            Sparse data stays sparse; half precision is computed with in single precision. Or
-            `Data`, such as `Chunks` of a file or `Shards` on several processes.
-        rank: the number of components, at least 1.
-        loss: "frobenius", "kl", "is", a real beta, or a `Loss`.
-        iteration: "hals" (the default for Frobenius), "amu" (for all else), "msom", "fista", "pg",
-            "active_set", "als", "burg", "newton", "mu", "ccd", "sn", "joint", or an `Iteration`.
-        init: "random", "nndsvd", "nndsvda", "nndsvdar", pure pixels by "spa", "snpa", "xray" or
-            "vca", or the pair (W, H); None: "nndsvda" where the rank and the data allow, else
-            "random". Named starts are made feasible, scaled to the data, and balanced where there
-            are penalties; factors are used as given.
-        regs: a regularizer for W and one for H; None: nonnegative.
-        weights: nonnegative weights or a boolean mask like Y; 0 or False marks a missing entry, and
-            so does what a sparse mask does not store.
-        max_iter: the largest number of iterations.
-        tol: on the scale-free KKT residual.
-        check_every: iterations between two checks.
-        seed: of the random starts.
-        callbacks: called with the progress at each check.
-        resume: a progress to go on from, as `load_checkpoint` reads it.
-
-    Returns:
-        a `Factorization` with ``factors = (W, H)``, W (*, m, r) and H (*, n, r).
-
-    Raises:
-        TypeError, ValueError: bad input, in one sentence, before any work.
-
-    References:
-        | Cohen, Regularized low-rank approximations (HDR, 2026), sections 6.1.3 and 7.3
-
-    Example:
-        >>> Y = torch.rand(30, 2, generator=torch.Generator().manual_seed(0)) @ torch.ones(2, 20)
-        >>> fit = nmf(Y, rank=2)
-        >>> fit.relative_error < 1e-3
-        True
-    """
-    y, back = (Y, whole) if isinstance(Y, Data) else to_tensor(Y, "Y", compact=True)
-    if len(y.shape) < 2:
-        raise ValueError(f"nmf needs a matrix, got shape {tuple(y.shape)}")
-    rank, seed = whole_number("the rank", rank), check_seed(seed)
-    name = _default_start(y, rank) if init is None else init
-
-    def start(filled: Tensor) -> Factors:
-        assert isinstance(name, str)
-        return matrix_start(name, filled, rank, seed)
-
-    begin = RandomStart(rank, seed) if name == "random" else start
-
-    return factorize(
-        y,
-        NMF(),
-        loss,
-        iteration,
-        start=begin if isinstance(name, str) else given_factors(name, given(y), rank),
-        regs=regs,
-        weights=weights,
-        max_iter=max_iter,
-        tol=tol,
-        check_every=check_every,
-        callbacks=callbacks,
-        resume=resume,
-        back=back,
-    )
-
-
-def cp(
-    T: Array,  # noqa: N803
-    rank: int,
-    loss: str | float | Loss = "frobenius",
-    iteration: str | BlockIteration | Iteration | None = None,
-    *,
-    init: Start = "random",
-    regs: Sequence[Regularizer] | None = None,
-    weights: Array | None = None,
-    max_iter: int = 500,
-    tol: float = 1e-5,
-    check_every: int = 10,
-    seed: int = 0,
-    callbacks: Sequence[Callback] = (),
-    resume: Progress | None = None,
-) -> Factorization:
-    """Canonical polyadic decomposition, nonnegative unless ``regs`` say otherwise.
-
-    Args:
-        T: a tensor of order 2 or more, (n_1, ..., n_d), of a kind that `nmf` takes, or a tensor
-            of TensorLy; NaN marks a missing entry.
-        rank: the number of components, at least 1.
-        loss, iteration, regs, weights, max_iter, tol, check_every, seed, callbacks, resume: as in
-            `nmf`, with one regularizer per mode.
-        init: "random", "svd" (absolute singular vectors), "hosvd" (singular vectors), "jennrich"
-            (algebraic, near the solution for data with little noise), one factor per mode, or a
-            `CPTensor`. Named starts are made feasible and scaled to the data.
-
-    Returns:
-        a `Factorization` with one factor (n_i, r) per mode.
-
-    Raises:
-        TypeError, ValueError: bad input, in one sentence, before any work.
-
-    References:
-        | Cohen, Regularized low-rank approximations (HDR, 2026), section 6.2.2
-
-    Example:
-        >>> a = torch.rand(6, 2, generator=torch.Generator().manual_seed(0))
-        >>> fit = cp(torch.einsum("ir,jr,kr->ijk", a, a, a), rank=2)
-        >>> [tuple(x.shape) for x in fit.factors]
-        [(6, 2), (6, 2), (6, 2)]
-    """
-    y, back = to_tensor(T, "T")
-    y = y.contiguous()  # a sweep reads it as matrices of its first by its last modes
-    if y.ndim < 2:
-        raise ValueError(f"cp needs a tensor of order 2 or more, got shape {tuple(y.shape)}")
-    rank, seed = whole_number("the rank", rank), check_seed(seed)
-
-    def start(filled: Tensor) -> Factors:
-        assert isinstance(init, str)
-        return tensor_start(init, filled, rank, seed)
-
-    if init is None:
-        raise ValueError("cp needs an init: 'random', 'svd' or one factor per mode")
-    return factorize(
-        y,
-        CP(y.ndim),
-        loss,
-        iteration,
-        start=start if isinstance(init, str) else given_factors(init, given(y), rank),
-        regs=regs,
-        weights=weights,
-        max_iter=max_iter,
-        tol=tol,
-        check_every=check_every,
-        callbacks=callbacks,
-        resume=resume,
-        back=back,
-    )
 
 
 def factorize(
@@ -273,12 +112,6 @@ def _problem(
     check_values(data, loss)
     several = [NonNegative() for _ in model.factor_ndims] if regs is None else check_regs(regs)
     return Problem(data, model, loss, [reg.to(y.device) for reg in several], free=free)
-
-
-def _default_start(y: Tensor | Data, rank: int) -> str:
-    """NNDSVDa where the data can be read whole and the rank allows it."""
-    whole = not isinstance(y, RowBlocks) and rank <= min(y.shape[-2:])
-    return "nndsvda" if whole else "random"
 
 
 def _begin(problem: Problem, start: Begin, iteration: object) -> Factors:

@@ -231,24 +231,66 @@ def _add(total: Tensor, entries: Tensor, left: Tensor) -> None:
 # --- derivative --------------------------------------------------------------------------------
 
 
-def _plain(
-    y: Tensor, w: Tensor, h: Tensor, weights: Tensor | None, beta: float, wanted: list[bool]
-) -> Found:
-    """The products of one tile, out of place: the reference."""
-    data, c = y.to(w.dtype), 1 if weights is None else weights
-    raw = w @ h.mT
-    p = raw.clamp_min(prediction_floor(w.dtype, 2 - beta))
-    none = w.new_zeros(0)
-    value = (c * beta_divergence(raw, data, beta)).sum((-2, -1)) if wanted[0] else none
-    first = c * p.pow(beta - 1) if wanted[1] or wanted[2] else none
-    second = c * data * p.pow(beta - 2) if wanted[3] or wanted[4] else none
-    return (
-        value,
-        first @ h if wanted[1] else none,
-        first.mT @ w if wanted[2] else none,
-        second @ h if wanted[3] else none,
-        second.mT @ w if wanted[4] else none,
-    )
+Operands = tuple[Tensor, Tensor, Tensor, Tensor | None]
+
+
+def _pulled(
+    operands: Operands, grads: tuple[Tensor | None, ...], beta: float, asked: tuple[bool, bool]
+) -> list[Tensor | None]:
+    """The derivatives of one tile, out of place so that they have some of their own.
+
+    With ``A = S P^e`` for the scales ``S = C`` or ``C Y``, the products ``A H`` and ``A^T W`` with
+    the gradients ``G`` and ``F``, and ``K = G H^T + W F^T``, the chain rule is
+
+        dS = K P^e,   dP = e K A / P,   dW = A F + dP H,   dH = A^T G + dP^T W
+
+    where the last two products take the ``dP`` of both scales and of the value together.
+
+    Args:
+        operands: y, w, h and the weights.
+        grads: of the value, ``P_W``, ``P_H``, ``N_W`` and ``N_H``; None where not wanted.
+        beta: of the divergence.
+        asked: whether the derivatives by y and by the weights are.
+
+    Returns:
+        the derivatives by the operands, None where not asked for.
+    """
+    y, w, h, c = operands
+    data, raw, floor = y.to(w.dtype), w @ h.mT, prediction_floor(w.dtype, 2 - beta)
+    p = raw.clamp_min(floor)
+    found: tuple[list[Tensor], ...] = ([], [], [], [])
+    slopes = []
+    for power, scale, g, f in ((beta - 1, None, *grads[1:3]), (beta - 2, data, *grads[3:])):
+        met = [g @ h.mT] if g is not None else []
+        met += [w @ f.mT] if f is not None else []
+        if not met:
+            continue
+        k, kernel = _sum(met), p.pow(power)
+        plain = kernel if scale is None else kernel * scale
+        entries = plain if c is None else plain * c
+        found[1].extend([entries @ f] if f is not None else [])
+        found[2].extend([entries.mT @ g] if g is not None else [])
+        if asked[0] and scale is not None:
+            found[0].append(k * kernel if c is None else k * kernel * c)
+        if asked[1]:
+            found[3].append(k * plain)
+        slopes.append(torch.where(raw > floor, power * k * entries / p, 0))
+    if grads[0] is not None:
+        values, back = torch.func.vjp(lambda a, b: beta_divergence(a, b, beta), raw, data)[:2]
+        each = grads[0].expand_as(values)
+        slope, of_data = back(each if c is None else each * c)
+        slopes.append(slope)
+        found[0].append(of_data)
+        found[3].append(each * values)
+    slope = _sum(slopes)
+    found[1].append(slope @ h)
+    found[2].append(slope.mT @ w)
+    wanted = (asked[0], True, True, asked[1])
+    return [_sum(terms) if want else None for terms, want in zip(found, wanted, strict=True)]
+
+
+def _sum(terms: list[Tensor]) -> Tensor:
+    return sum(terms[1:], terms[0])
 
 
 def _save(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Found) -> None:
@@ -263,32 +305,32 @@ def _backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple
     lead = common(y.shape[:-2], w.shape[:-2], h.shape[:-2])
     data, left, right = _flat(y, lead), _flat(w, lead), _flat(h, lead)
     c = None if weights is None else _flat(weights, lead)
-    value, pw, ph, nw, nh = (_flat(x, lead) for x in (grads[0][..., None, None], *grads[1:]))
+    value, pw, ph, nw, nh = (
+        _flat(x, lead) if want else None
+        for x, want in zip((grads[0][..., None, None], *grads[1:]), wanted, strict=True)
+    )
     of_w, of_y, of_c, of_h = [], [], [], {}
     for at, rows in _tiles(data.shape):
 
-        def tile(*operands: Tensor) -> Found:
-            y, w, h, *c = operands
-            return _plain(y, w, h, c[0] if c else None, beta, wanted)
+        def part(x: Tensor | None, at: int | slice = at, rows: slice = rows) -> Tensor | None:
+            return None if x is None else x[at][..., rows, :]
 
-        operands = [data[at][..., rows, :], left[at][..., rows, :], right[at]]
-        operands += [] if c is None else [c[at][..., rows, :]]
-        pulled = (
-            value[at][..., 0, 0] if wanted[0] else value,
-            pw[at][..., rows, :] if wanted[1] else pw,
-            ph[at] if wanted[2] else ph,
-            nw[at][..., rows, :] if wanted[3] else nw,
-            nh[at] if wanted[4] else nh,
-        )
-        found = torch.func.vjp(tile, *operands)[1](pulled)
-        of_w.append(found[1].flatten(0, -2))
+        def all_of(x: Tensor | None, at: int | slice = at) -> Tensor | None:
+            return None if x is None else x[at]
+
+        operands = data[at][..., rows, :], left[at][..., rows, :], right[at], part(c)
+        pulled = all_of(value), part(pw), all_of(ph), part(nw), all_of(nh)
+        by_y, by_w, by_h, by_c = _pulled(operands, pulled, beta, (asked[0], asked[3]))
+        assert by_w is not None and by_h is not None
+        of_w.append(by_w.flatten(0, -2))
         start = at.start if isinstance(at, slice) else at
-        of_h[start] = of_h[start] + found[2] if start in of_h else found[2]
-        of_y += [found[0].flatten(0, -2)] if asked[0] else []
-        of_c += [found[3].flatten(0, -2)] if asked[3] else []
+        of_h[start] = of_h[start] + by_h if start in of_h else by_h
+        of_y += [] if by_y is None else [by_y.flatten(0, -2)]
+        of_c += [] if by_c is None else [by_c.flatten(0, -2)]
 
     def whole(parts: list[Tensor], like: Tensor) -> Tensor:
-        return torch.cat(parts).reshape(*lead, *like.shape[-2:]).sum_to_size(like.shape)
+        found = torch.cat(parts).reshape(*lead, *like.shape[-2:])
+        return found.sum_to_size(like.shape).to(like.dtype)
 
     return (
         whole(of_y, y) if asked[0] else None,

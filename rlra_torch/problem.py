@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +13,7 @@ from .balancing import Freedom, best_scales, freedoms
 from .blocks import Block
 from .data import Data, Parts, given
 from .functional.batch import sum_each
+from .functional.copies import shallow
 from .functional.tree import Kept
 from .losses import Frobenius, Loss
 from .models import Factors, Model
@@ -235,7 +235,8 @@ class Problem:
         In closed form without penalties (``<y, p> / <p, p>`` for Frobenius, ``sum y / sum p`` for
         Kullback-Leibler), else from the roots of a polynomial. Factors whose regularizer fixes
         their scale keep it. The factors of a coupled model get scales of their own, one after the
-        other.
+        other. A prediction that is opposite to the data has no such scale: there a factor that may
+        have both signs is turned first.
 
         References:
             | Cohen, Regularized low-rank approximations (HDR, 2026), sections 7.2.3 and 10.4.1
@@ -243,6 +244,9 @@ class Problem:
         moving = [n for n in self.order if self.regs[n].degree is not None]
         if not moving:
             return factors
+        tied = {n for coupling in self.couplings for n in coupling.factors}
+        even = [n for n in self.order if self.regs[n].even and n not in tied]
+        factors = self.data.upright(self.model, self.loss, factors, even)
         degrees = [float(self.regs[n].degree or 0.0) for n in moving]
         values = {n: self._summed(self.regs[n](factors[n])) for n in moving}
         if isinstance(self.regs, Joint):
@@ -374,7 +378,7 @@ class Problem:
         return self._with("regs", regs if isinstance(regs, Joint) else tuple(regs))
 
     def _with(self, name: str, value: Any) -> Problem:  # noqa: ANN401
-        other = copy(self)
+        other = shallow(self)
         object.__setattr__(other, name, value)
         return other
 

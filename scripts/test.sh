@@ -32,8 +32,4 @@ if [[ "${CI:-}" == "true" ]]; then
     "$python" scripts/fetch_data.py usgs orl debian || echo "Not to be had here: those tests are skipped."
 fi
 echo "Running the tests."
-if [[ -n "$selection" ]]; then
-    exec "$python" -m pytest -m "$selection"
-fi
-# Worth the start-up time of the workers only with the slow tests.
 exec "$python" -m pytest -m "$selection" -n auto --maxprocesses 4

@@ -105,7 +105,7 @@ def test_a_configuration_with_unknown_options(tmp_path, capsys):
     asked = ["deconvolve", "--data", "a.npy", "--out", str(tmp_path / "out"), "--config"]
     (tmp_path / "a.yaml").write_text("reweight: 5")
     assert main([*asked, str(tmp_path / "a.yaml")]) == 2
-    assert "--reweight" in capsys.readouterr().err
+    assert "'reweight'" in capsys.readouterr().err
     (tmp_path / "b.yaml").write_text("- 5")
     assert main([*asked, str(tmp_path / "b.yaml")]) == 2
     assert "name: value" in capsys.readouterr().err

@@ -15,6 +15,7 @@ import scipy.io
 
 from rlra_torch import __version__, cli
 from rlra_torch.datasets import mixture
+from rlra_torch.report.page import COMMAND, PAGE
 
 ROOT = Path(__file__).parents[1]
 FILES = ["abundances.png", "convergence.png", "factors.npz", "overlay.png", "spectra.png"]
@@ -68,8 +69,9 @@ class TestUnmix:
             "mSOM",
             "MU",
         ]
-        assert sorted(lines[-5:]) == [str(Path("out") / name) for name in FILES]
-        assert sorted(os.listdir("out")) == FILES
+        assert sorted(lines[-6:-1]) == [str(Path("out") / name) for name in FILES]
+        assert lines[-1] == str(Path("out") / PAGE)
+        assert sorted(os.listdir("out")) == sorted([*FILES, COMMAND, PAGE])
 
     def test_is_a_program(self):
         process = program(*arguments(method="mu hals"))
@@ -128,14 +130,14 @@ class TestUnmix:
     def test_quiet(self, capsys):
         assert cli.main(arguments(quiet=True, method="mu")) == 0
         assert capsys.readouterr() == ("", "")
-        assert sorted(os.listdir("out")) == FILES
+        assert sorted(os.listdir("out")) == sorted([*FILES, COMMAND, PAGE])
 
     def test_other_files_stay(self):
         os.mkdir("out")
         Path("out/notes.txt").write_text("mine")
         for _ in range(2):
             assert cli.main(arguments(method="mu", max_iter=2)) == 0
-        assert sorted(os.listdir("out")) == sorted([*FILES, "notes.txt"])
+        assert sorted(os.listdir("out")) == sorted([*FILES, COMMAND, PAGE, "notes.txt"])
         assert Path("out/notes.txt").read_text() == "mine"
 
     def test_warnings_are_one_sentence(self, capsys, monkeypatch):
@@ -289,7 +291,9 @@ class TestInterruption:
             process.kill()
         assert process.returncode == 130
         assert err.startswith("rlra: interrupted") and err.count("\n") == 1
-        assert sorted(os.listdir()) == ["large.npy", "scene.npy"]
+        assert "the same command goes on" in err
+        assert sorted(os.listdir()) == ["large.npy", "out", "scene.npy"]
+        assert os.listdir("out") == ["unfinished"]
 
 
 class TestHelp:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from conformance import close
-from experiments.convolutive import LOSSES, correlations, planted, steepest
+from experiments.convolutive import LOSSES, correlations, counted, planted, steepest
 
 from rlra_torch import cnmf, convolutive_regression, factorize, nmf
 from rlra_torch.initialization import loudest_windows, spa_indices
@@ -90,11 +90,20 @@ def test_what_would_sound_after_the_end_is_not_fitted():
     close(fit.activations, activations, 0, atol=1e-3)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 4])
-def test_planted_sounds_are_found_up_to_shift_and_scale(seed):
+@pytest.mark.parametrize(("seed", "counts"), [(4, torch.inf), (20, torch.inf), (1, 300.0)])
+def test_planted_sounds_are_found_up_to_shift_and_scale(seed, counts):
     truth = planted(seed)
-    fit = cnmf(truth.y, rank=3, window=6, max_iter=200, tol=1e-6)
+    fit = cnmf(counted(truth.y, counts, seed), rank=3, window=6, max_iter=100, tol=1e-6)
     assert correlations(fit.templates, truth.templates).min() > 0.99
+
+
+@pytest.mark.parametrize("counts", [torch.inf, 300.0])
+def test_the_start_is_near_sounds_among_others(counts):
+    """Where a sound begins within the piece of a quieter one, that piece is not taken for it."""
+    for seed in (5, 12, 20, *range(100, 110)):
+        truth = planted(seed)
+        found = loudest_windows(counted(truth.y, counts, seed), 3, 6)
+        assert correlations(found, truth.templates).min() > 0.9
 
 
 def test_the_start_finds_sounds_that_are_alone_once():

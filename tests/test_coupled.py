@@ -491,3 +491,14 @@ def test_objectives_fall(generator):
     plain = Problem(problem.y[0], CP(3), Frobenius(), problem.regs[:3])
     close(single.kkt(start[:3]), plain.kkt(start[:3]))
     check_falls(plain, run(Alternating(HALS()), single, start[:3], 5))
+
+
+def test_the_scale_of_matrices_that_share_some_components_does_not_drift(generator):
+    """Extrapolated HALS, along scales that neither matrix sees."""
+    a, b, c = (uniform(generator, n, k) for n, k in ((15, 4), (10, 3), (12, 3)))
+    clean = a[:, :3] @ b.T, a[:, 1:] @ c.T
+    noisy = [y + 0.1 * uniform(generator, *y.shape) for y in clean]
+    settings = {"components": [[0, 1, 2], [1, 2, 3]], "starts": 1, "tol": 0, "check_every": 800}
+    fit = coupled([(noisy[0], "ij"), (noisy[1], "il")], 4, max_iter=800, **settings)
+    assert all(1e-2 < float(x.norm()) < 1e2 for x in fit.factors)
+    assert fit.kkt < 1e-4

@@ -11,7 +11,8 @@ from rlra_torch import Problem, solve
 from rlra_torch.blocks import QuadraticBlock
 from rlra_torch.functional.sylvester import Sylvester, rows_and_blocks
 from rlra_torch.iterations import ADMM, HALS, Alternating, CoupledADMM
-from rlra_torch.iterations.coupled_admm import Link, RowsStep, coupled_step
+from rlra_torch.iterations.coupled_admm import Link
+from rlra_torch.iterations.rows_step import RowsStep, coupled_step
 from rlra_torch.losses import Frobenius, KullbackLeibler, Several
 from rlra_torch.metrics.factors import factor_match
 from rlra_torch.models import CP, NMF, Coupled, Multilinear

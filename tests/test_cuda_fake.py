@@ -12,24 +12,41 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
+    unset_fake_temporarily,
 )
 from zoo import (
     BLOCK_ITERATIONS,
     COLUMNS,
     COMPONENTS,
-    EQUATIONS,
     ITERATIONS,
     LOSSES,
+    MADE_FOR,
     MODELS,
     NETWORKS,
     ONLY,
-    REGULARIZERS,
+    PATTERNS,
     ROWS,
+    IterationCase,
+    regularizers,
 )
 
-from rlra_torch.iterations import MSOM, Alternating, iterates
+from rlra_torch.functional.total_variation import Lattice
+from rlra_torch.iterations import (
+    MSOM,
+    MU,
+    Alternating,
+    Carried,
+    Nesterov,
+    ProjectedGradient,
+    iterates,
+)
+from rlra_torch.losses import Frobenius
+from rlra_torch.models import NMF, Sensed
+from rlra_torch.operators import RandomPhase
 from rlra_torch.problem import Problem
-from rlra_torch.solvers.solve import Progress, _run
+from rlra_torch.regularizers import Gauge, ProjectiveNorm
+from rlra_torch.solvers import Progress, plug_and_play
+from rlra_torch.solvers.solve import _run
 from rlra_torch.unrolled import Unrolled
 
 COMBINATIONS = [
@@ -37,11 +54,17 @@ COMBINATIONS = [
     for name, (make, losses) in ITERATIONS.items()
     for model in MODELS
     for loss in losses
-    if model in EQUATIONS or not getattr(BLOCK_ITERATIONS.get(name), "gram", "hals" in name)
+    if BLOCK_ITERATIONS.get(name, IterationCase(MU, gram="hals" in name)).takes(model)
     if model in ONLY.get(name, MODELS)
     # Every loss on matrices, and each other model once.
     if model == "nmf" or loss == losses[0]
 ]
+
+
+def made_for(name, loss, **settings):
+    """A problem of the first model that an iteration is made for, and its start."""
+    model, *_ = ONLY.get(name, ("nmf",))
+    return made(model, loss, MADE_FOR.get(name, "nonnegative"), **settings)
 
 
 @pytest.fixture
@@ -56,7 +79,9 @@ def made(model, loss, reg="nonnegative", batch=(), device="cuda", weighted=False
     start = tuple(torch.empty(*batch, *s, device=device) for s in case.shapes)
     net = case.make().to(device, torch.float32)
     y = torch.empty_like(net(start))
-    regs = [REGULARIZERS[reg].make().to(device) for _ in start]
+    with unset_fake_temporarily() as mode:  # what reads the values that it is made of
+        regs = regularizers(reg, len(start))
+    regs = [(own._apply(mode.from_tensor) if mode else own).to(device) for own in regs]
     weights = torch.empty_like(y) if weighted else None
     return Problem(y, net, LOSSES[loss].make(), regs, weights), start
 
@@ -96,7 +121,8 @@ def test_iterations(name, model, loss, fake):
     for batch, weighted in (((), False), ((3,), True)):
         if weighted and (model != "nmf" or loss != losses[0]):
             continue
-        problem, start = made(model, loss, batch=batch, weighted=weighted)
+        reg = MADE_FOR.get(name, "nonnegative")
+        problem, start = made(model, loss, reg, batch, weighted=weighted)
         iteration = placed(make)
         iteration.check(problem)
         state = iteration(iteration.init(start, problem), problem)
@@ -131,7 +157,7 @@ def test_measures(model, loss, fake):
 def test_the_solver_between_two_checks(name, fake):
     make, losses = ITERATIONS[name]
     for batch in ((), (3,)):
-        problem, start = made("nmf", losses[-1], batch=batch)
+        problem, start = made_for(name, losses[-1], batch=batch)
         iteration = placed(make)
         done = torch.empty(batch, dtype=torch.bool, device="cuda")
         state = iteration.init(start, problem)
@@ -140,10 +166,25 @@ def test_the_solver_between_two_checks(name, fake):
         assert all(x.device.type == "cuda" for x in tensors(last))
 
 
+def test_compressed_recovery(fake):
+    """Random-phase samples, total variation under a joint norm, and the steps that are measured."""
+    phi = RandomPhase((4, 6), bands=5, ratio=2).to("cuda")
+    start = (torch.empty(5, 2, device="cuda"), torch.empty(24, 2, device="cuda"))
+    gauge = Gauge(tv=1.0, lattice=Lattice.of(phi.shape), steps=2)
+    norm = ProjectiveNorm(0.1, Gauge(), gauge).to("cuda")
+    model = Sensed(NMF(), phi).gained(start, steps=2)
+    problem = Problem(torch.empty(5, 12, device="cuda"), model, Frobenius(), norm)
+    iteration = Carried(Alternating(Nesterov(ProjectedGradient())))
+    state = iteration.init(start, problem)
+    for _ in range(2):
+        state = iteration(state, problem)
+    assert all(x.device.type == "cuda" for x in tensors(state))
+
+
 @pytest.mark.parametrize("name", ITERATIONS)
 def test_networks(name, fake):
     make, losses = ITERATIONS[name]
-    problem, start = made("nmf", losses[-1], batch=(4,))
+    problem, start = made_for(name, losses[-1], batch=(4,))
     net = Unrolled([placed(make)] * 2, problem.model, problem.loss, problem.regs, lambda y: start)
     assert all(x.device.type == "cuda" for x in net(problem.y))
 
@@ -193,7 +234,7 @@ def test_scaled_without_penalties(fake):
 def test_backward(name):
     make, losses = ITERATIONS[name]
     for loss, batch in [(losses[-1], ()), *((loss, (3,)) for loss in losses)]:
-        problem, start = made("nmf", loss, batch=batch, device="meta")
+        problem, start = made_for(name, loss, batch=batch, device="meta")
         given = [x.requires_grad_() for x in (problem.y, *start)]
         iteration = placed(make, "meta")
         *_, last = iterates([iteration] * 2, problem, iteration.init(start, problem))
@@ -217,3 +258,19 @@ def test_backward_through_every_network(name):
     case = NETWORKS[name]
     found = stand_in(case.make(), "meta", case.given, True, (3,), gradients=True)
     assert all(x is not None and x.device.type == "meta" for x in found)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_patterns(name):
+    camera = PATTERNS[name]()
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        camera = camera.to("cuda")
+        x = torch.empty(camera.pixels, 3, device="cuda")
+        y = camera(x)
+        rho = torch.ones(3, device="cuda")
+        found = camera.adjoint(y), camera.pseudo_inverse(y), camera.resolvent(x, rho)
+        assert y.shape == (camera.measurements, 3) and y.device.type == "cuda"
+        assert all(z.shape == x.shape and z.device.type == "cuda" for z in found)
+        v = torch.empty(3, 2, device="cuda")
+        found = plug_and_play(camera, y, torch.relu, spectra=v, counts=True, max_iter=2)
+        assert found.x.shape == (camera.pixels, 2) and found.x.device.type == "cuda"

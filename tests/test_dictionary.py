@@ -1,6 +1,6 @@
 """Factors whose columns are atoms of a dictionary, and factors in the span of splines."""
 
-from itertools import permutations
+from itertools import combinations, combinations_with_replacement, permutations
 
 import pytest
 import torch
@@ -324,6 +324,57 @@ def test_columns_of_two_atoms_each(generator):
     assert sorted(map(tuple, fit.support.tolist())) == [(0, 4), (5, 7), (8, 11)]
     with pytest.raises(ValueError, match="has 12"):
         dlra(w @ h.mT, d, 3, 13)
+
+
+@pytest.mark.parametrize("order", [2, 3])
+def test_two_atoms_each_against_all_supports(order, generator):
+    """Noisy data, rank 2: each pair of supports by alternating least squares from many starts."""
+    d = normal(generator, 6, 5)
+    codes = torch.tensor([[1.0, 0.0, 0.7, 0.0, 0.0], [0.0, 1.2, 0.0, 0.0, -0.9]]).double().T
+    sizes = (7,) if order == 2 else (4, 3)
+    others = [normal(generator, n, 2) for n in sizes]
+    y = NMF()((d @ codes, *others)) if order == 2 else CP(3)((d @ codes, *others))
+    y = y + 0.1 * normal(generator, *y.shape)
+    if order == 2:
+        fit = dlra(y, d, 2, 2, starts=20, tol=1e-8)
+    else:
+        fit = dlra_cp(y, d, 2, 2, starts=20, tol=1e-8)
+    least, where = _all_supports(y, d, sizes, generator)
+    assert float(fit.residual) <= least * (1 + 1e-3)
+    assert sorted(map(tuple, fit.support.sort(-1).values.tolist())) == where
+
+
+def _all_supports(y, d, sizes, generator):
+    """The least relative error over all pairs of supports of two atoms, and that pair."""
+    choices = list(combinations(range(d.shape[1]), 2))
+    pairs = list(combinations_with_replacement(choices, 2))
+    atoms = torch.stack([torch.stack([d[:, s], d[:, t]], -2) for s, t in pairs])  # (p, m, 2, k)
+    others = [normal(generator, 4, len(pairs), n, 2) for n in sizes]
+    flat, letters = y.reshape(len(d), -1), "jk"[: len(sizes)]
+    for _ in range(40):
+        terms = ",".join(f"...{a}r" for a in letters)
+        b = torch.einsum(f"{terms}->...{letters}r", *others).reshape(4, len(pairs), -1, 2)
+        design = torch.einsum("pmrk,spnr->spmnrk", atoms, b).flatten(-2).flatten(2, 3)
+        x = _solved(design, flat.reshape(-1, 1))
+        w = torch.einsum("pmrk,sprk->spmr", atoms, x.reshape(4, len(pairs), 2, 2))
+        for i in range(len(sizes)):
+            rest = [w, *(z for j, z in enumerate(others) if j != i)]
+            names = ["m", *(a for j, a in enumerate(letters) if j != i)]
+            terms = ",".join(f"sp{a}r" for a in names)
+            k = torch.einsum(f"{terms}->sp{''.join(names)}r", *rest).flatten(2, -2)
+            unfolded = y.movedim(i + 1, -1).reshape(-1, sizes[i])
+            others[i] = _solved(k, unfolded).mT
+    terms = ",".join(f"sp{a}r" for a in "m" + letters)
+    found = torch.einsum(f"{terms}->spm{letters}", w, *others)
+    errors = (found - y).flatten(2).norm(dim=-1) / y.norm()
+    best = int(errors.amin(0).argmin())
+    return float(errors.min()), sorted(pairs[best])
+
+
+def _solved(a, b):
+    """Least squares; columns of one support may be dependent."""
+    tiny = 1e-10 * torch.eye(a.shape[-1], dtype=a.dtype)
+    return torch.linalg.solve(a.mT @ a + tiny, a.mT @ b)
 
 
 # --- Splines -----------------------------------------------------------------------------------

@@ -21,7 +21,9 @@ from rlra_torch import cli, nmf
 from rlra_torch.data import Chunks
 from rlra_torch.datasets import open_matrix
 from rlra_torch.estimators.results import Factorization
+from rlra_torch.report.page import COMMAND, PAGE
 
+FILES = ["factors.npz", "progress.pt", "run.json"]
 ROOT = Path(__file__).parents[1]
 GENERATOR = np.random.default_rng(0)
 Y = GENERATOR.poisson(3 * GENERATOR.random((31, 4)) @ GENERATOR.random((4, 23))).astype(float)
@@ -74,9 +76,9 @@ class TestOneProcess:
     def test_is_nmf(self, method, capsys):
         same(run(method=method), nmf(Y, 3, "kl", method, init="random", max_iter=30))
         lines = capsys.readouterr().out.splitlines()
-        assert "y.npy: 31 x 23; rank 3, kl" in lines[0] and lines[-1] == "out/factors.npz"
+        assert "y.npy: 31 x 23; rank 3, kl" in lines[0] and lines[-2] == "out/factors.npz"
         assert max(len(line) for line in lines) <= 80
-        assert sorted(os.listdir("out")) == ["factors.npz", "progress.pt", "run.json"]
+        assert sorted(os.listdir("out")) == sorted([*FILES, COMMAND, PAGE])
 
     def test_default_start_and_types(self):
         same(run(loss=None, init=None), nmf(Y, 3, max_iter=30))
@@ -277,7 +279,7 @@ def _started(words):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children must not import everything again")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork, since 3.12
 def test_twenty_kills():
-    """At a random moment after the first checkpoint; then the same command again."""
+    """Killed or Ctrl-C at a random moment after the first checkpoint; then the same command."""
     options = {"method": "joint", "tol": 0, "check_every": 1, "max_iter": 60, "quiet": True}
     torch.set_num_threads(1)
     whole = run(**options, out="whole")
@@ -292,13 +294,14 @@ def test_twenty_kills():
         while not (out / "progress.pt").exists() and child.is_alive():
             time.sleep(0.002)
         time.sleep(draws.uniform(0, 0.6 * length))
+        number, status = ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130))[kill % 2]
         if child.is_alive():
-            os.kill(child.pid, signal.SIGKILL)
+            os.kill(child.pid, number)
         child.join()
-        killed += child.exitcode == -signal.SIGKILL
+        killed += child.exitcode == status
         again = _started(words)
         again.join()
         assert again.exitcode == 0
         same(Factorization.load(out / "factors.npz"), whole)
-        assert sorted(os.listdir(out)) == ["factors.npz", "progress.pt", "run.json"]
+        assert sorted(os.listdir(out)) == sorted([*FILES, COMMAND, PAGE])
     assert killed >= 10

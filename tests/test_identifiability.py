@@ -273,7 +273,10 @@ class TestFeasibleSet:
             (-I3, "must be nonnegative"),
             (torch.ones(3), r"one matrix \(m, n\), got shape \(3,\)"),
             (torch.ones(4, 5), "a rank below three"),
-            (torch.eye(4), "reduced to rank three .* pass a tolerance above"),
+            (
+                4.0 * torch.eye(4) - torch.diag(torch.arange(4.0)) + torch.eye(4).roll(1, 0).tril(),
+                "reduced to rank three .* pass a tolerance above",
+            ),
         ],
     )
     def test_refuses_other_data(self, Y, sentence):

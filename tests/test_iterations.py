@@ -10,7 +10,6 @@ from torch.autograd import gradcheck, gradgradcheck
 from zoo import (
     BLOCK_ITERATIONS,
     ELASTIC,
-    EQUATIONS,
     LOSSES,
     MODELS,
     REGULARIZERS,
@@ -48,7 +47,7 @@ CASES = [
     for name, case in BLOCK_ITERATIONS.items()
     for model in MODELS
     for loss in case.losses
-    if model in EQUATIONS or not case.gram
+    if case.takes(model)
     # Every loss once; further models need no more than one that is quadratic and one that is not.
     if model == "nmf" or loss in ("frobenius", "kl")
 ]
@@ -81,12 +80,14 @@ def fifty(generator, model, loss, reg="nonnegative"):
         for name, case in BLOCK_ITERATIONS.items()
         for model in MODELS
         for loss in case.descends
-        if (model in EQUATIONS or not case.gram) and (model == "nmf" or loss in case.losses[:3])
+        if case.takes(model) and (model == "nmf" or loss in case.losses[:3])
     ],
 )
 def test_descent(name, model, loss, generator):
-    problem, start = fifty(generator, model, loss)
-    check_descent(Alternating(BLOCK_ITERATIONS[name].make()), problem, start)
+    case = BLOCK_ITERATIONS[name]
+    problem, start = fifty(generator, model, loss, case.reg)
+    start = tuple(REGULARIZERS[case.reg].onto(x) for x in start)
+    check_descent(Alternating(case.make()), problem, start)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -103,18 +104,20 @@ def test_descent_of_mu_with_penalties(loss, reg, generator):
 def test_with_every_regularizer(name, reg, weighted, generator):
     """The factors stay in the set, and the objective falls where that is promised."""
     case, set_of = BLOCK_ITERATIONS[name], REGULARIZERS[reg]
+    other = REGULARIZERS[case.reg]
     for loss in case.losses[:2]:
         problem, start = example(generator, "nmf", loss, reg, batch=(50,))
-        problem = replace(problem, regs=(problem.regs[0], NonNegative()))
+        problem = replace(problem, regs=(problem.regs[0], other.make()))
         if weighted:  # of very different sizes, some entries missing
             problem = replace(problem, weights=uniform(generator, *problem.y.shape) ** 20)
-        start = (set_of.onto(start[0]), start[1])
+        start = (set_of.onto(start[0]), other.onto(start[1]))
         iteration = Alternating(case.make())
         iteration.check(problem)
         iterates = run(iteration, problem, start, 6)
         for first, second in iterates[1:]:
             close(set_of.onto(first), first)
-            assert (second >= 0).all() and second.isfinite().all()
+            close(other.onto(second), second)
+            assert second.isfinite().all()
         if loss in case.descends and (problem.regs[0].convex or case.unconvex):
             check_falls(problem, iterates)
     coarse = replace(problem, y=problem.y[0].float(), weights=None)
@@ -496,6 +499,8 @@ def test_gradient_of_a_learned_step(make, generator):
 
 
 def compiled_equals_eager(make, backend, generator):
+    if make is ADMM and torch.__version__ < "2.12":
+        pytest.skip("the compiler of torch 2.11 loses the fields of dataclasses in ADMM")
     iteration = Alternating(make(), inner=2 if make in (FISTA, ADMM) else 1)
     w, h = uniform(generator, 6, 2), uniform(generator, 5, 2)
     y = uniform(generator, 6, 5)

@@ -121,7 +121,8 @@ def test_lista_is_written_with_one_matrix(generator):
 @pytest.mark.parametrize("name", BLOCK_ITERATIONS)
 def test_no_momentum_is_the_iteration(name, generator):
     case = BLOCK_ITERATIONS[name]
-    problem, start = example(generator, loss=case.losses[-1], batch=(2,))
+    problem, start = example(generator, "nmf", case.losses[-1], case.reg, batch=(2,))
+    start = tuple(REGULARIZERS[case.reg].onto(x) for x in start)
     plain, moving = case.make(), Inertial(case.make(), 0.0)
     inner = 1 if name == "admm" else 2  # which chooses its weight once for all inner steps
     found = run(Alternating(moving, inner=inner), problem, start, 4)[-1]

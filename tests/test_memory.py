@@ -52,7 +52,7 @@ def test_the_plan_is_what_is_taken(name, weighted, generator):
     case = BLOCK_ITERATIONS[name]
     iteration = Alternating(case.make())
     for loss in case.losses[:2]:
-        problem, start = example(generator, loss=loss, batch=(3,))
+        problem, start = example(generator, "nmf", loss, case.reg, batch=(3,))
         weights = uniform(generator, *problem.y.shape) if weighted else None
         problem = Problem(problem.y, problem.model, problem.loss, problem.regs, weights)
 

@@ -116,3 +116,13 @@ def test_one_step_is_that_of_the_majorizer(generator):
     found, _ = Majorized(HALS())(x, (), block, Sum(NonNegative(), volume))
     more = QuadraticBlock(gram + volume.majorizer(x), block.cross, block.loss)
     close(found, HALS()(x, (), more, NonNegative())[0])
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_gradients_of_the_prox_of_the_volume(equal, generator):
+    """Also where singular values are equal."""
+    x = torch.randn(5, 3, generator=generator, dtype=torch.float64)
+    x = 2 * torch.linalg.qr(x).Q if equal else x
+    step = torch.tensor(0.7, dtype=torch.float64)
+    given = x.requires_grad_(), step.requires_grad_()
+    assert torch.autograd.gradcheck(LogDet(0.3, delta=0.5).prox, given)

@@ -83,14 +83,16 @@ def test_numbers_as_committed():
 
 
 @pytest.mark.slow
-def test_executes_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_executes_again(path, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
     pytest.importorskip("ipykernel")
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
-    notebook = read(NOTEBOOKS / "unrolled_mu.ipynb")
+    notebook = read(path)
     where = {"metadata": {"path": str(tmp_path)}}
     nbclient.NotebookClient(
         notebook, timeout=1200, kernel_name="python3", resources=where
     ).execute()
     assert all(output.get("name") != "stderr" for output in outputs(notebook))
-    check_numbers(notebook)
+    if path.stem == "unrolled_mu":  # the others assert what they say themselves
+        check_numbers(notebook)

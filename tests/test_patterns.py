@@ -55,7 +55,12 @@ def test_equals_its_matrix(camera):
     assert_close(camera.adjoint(y), a.mT @ y)
     assert_close(camera.pseudo_inverse(y), torch.linalg.pinv(a) @ y)
     normal = a.mT @ a + 0.3 * torch.eye(camera.pixels, dtype=F64)
-    assert_close(camera.resolvent(x, 0.3), torch.linalg.solve(normal, x))
+    found = torch.linalg.solve(normal, x)
+    assert_close(camera.resolvent(x, 0.3), found)
+    rho = torch.tensor([0.3, 2.0, 50.0], dtype=F64)
+    assert_close(camera.resolvent(x, rho)[..., 0], found[..., 0])
+    back = camera.resolvent(x, rho)
+    assert_close(a.mT @ a @ back + rho * back, x)
     assert torch.autograd.gradcheck(camera, (x[0, :, :1].requires_grad_(),))
 
 

@@ -12,7 +12,7 @@ from zoo import LOSSES, MODELS, REGULARIZERS, example, normal, uniform
 from rlra_torch.functional.missing import observed
 from rlra_torch.iterations import MU, Alternating
 from rlra_torch.losses import BetaDivergence, Frobenius, ItakuraSaito, KullbackLeibler
-from rlra_torch.models import CP, NMF, Multilinear
+from rlra_torch.models import CP, NMF, Coupled, Multilinear
 from rlra_torch.models.base import replaced
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
@@ -321,6 +321,31 @@ def test_scale_of_a_heavily_penalized_start_is_not_zero(generator):
             problem, factors = example(generator, "cp")
             problem = replace(problem, regs=(reg, reg, reg))
             assert all(0 < s < torch.inf for s in scale_of(problem, factors))
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_a_signed_factor_turns_to_the_data(n, generator):
+    """Opposite to the data the best scale would be negative, and 0 is where nothing moves."""
+    truth = MODELS["cp"].factors(generator, (2,))
+    y = CP(3)(truth) * torch.tensor([1.0, -1.0]).double()[:, None, None, None]
+    regs = [Free() if i == n else NonNegative() for i in range(3)]
+    found = Problem(y, CP(3), Frobenius(), regs).scaled(tuple(2 * x for x in truth))
+    for i, (x, old) in enumerate(zip(found, truth, strict=True)):
+        close(x[0], old[0], 1e-10)
+        close(x[1], (-1.0 if i == n else 1.0) * old[1], 1e-10)
+
+
+def test_signed_factors_of_coupled_models_turn_to_their_data(generator):
+    model = Coupled([(NMF(), (0, 1)), (NMF(), (0, 2))])
+    truth = tuple(uniform(generator, n, 2) for n in (4, 5, 6))
+    first, second = model(truth)
+    problem = Problem((first, -second), model, Frobenius(), [Free()] * 3)
+    close(
+        torch.stack(problem.relative_errors(problem.scaled(truth))),
+        torch.zeros(2).double(),
+        0,
+        1e-6,
+    )
 
 
 def test_scale_in_the_literature():

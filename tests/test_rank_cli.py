@@ -14,6 +14,7 @@ import pytest
 import scipy.sparse
 
 from rlra_torch import cli
+from rlra_torch.report.page import COMMAND, PAGE
 
 ROOT = Path(__file__).parents[1]
 FILES = ["ranks.csv", "ranks.json", "ranks.png"]
@@ -48,9 +49,9 @@ def test_prints_a_table_and_writes_files(capsys):
     lines = out.splitlines()
     assert err == "" and max(len(line) for line in lines) <= 80
     assert lines[0] == "24 x 20, KullbackLeibler(beta=1), AcceleratedMU; 2 folds, 2 starts"
-    assert lines[-3:] == [str(Path("out") / name) for name in FILES]
+    assert lines[-4:] == [str(Path("out") / name) for name in [*FILES, PAGE]]
     names = [f"rank_{rank:03d}.npz" for rank in (1, 2, 3)]
-    assert sorted(os.listdir("out")) == [*names, *FILES]
+    assert sorted(os.listdir("out")) == [COMMAND, *names, *FILES, PAGE]
     with open("out/ranks.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     with open("out/ranks.json") as file:

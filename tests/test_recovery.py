@@ -2,11 +2,12 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
-from rlra_torch.applications.recovery import recover, sampled
+from rlra_torch.applications.recovery import band_units, recover, sampled
 from rlra_torch.cli import main
 from rlra_torch.datasets import load_image
 from rlra_torch.estimators.nuclear_tv import nuclear_tv
@@ -129,6 +130,23 @@ def test_images_of_few_materials_are_recovered(ratio, snr, most):
     assert (found.cube - cube).norm() <= most * cube.norm()
 
 
+def test_units_of_bands_do_not_matter_without_noise():
+    cube, units = blocks(12, 6), torch.tensor([1.0, 9.0, 0.2, 3.0, 0.05, 1.0])
+    y, phi, _ = sampled(cube, 2)
+    plain, scaled = (recover(x, phi, 3, max_iter=20).cube for x in (y, y * units[:, None]))
+    assert torch.allclose(scaled, plain * units, atol=1e-3 * float((plain * units).abs().max()))
+
+
+def test_bands_that_are_poorly_explained_weigh_less():
+    y = torch.tensor([[10.0, -10.0], [1.0, -1.0], [0.0, 0.0]], dtype=torch.float64)
+    for noise in (0.0, 0.1, 10.0):
+        units = band_units(y, noise)
+        assert torch.isclose((y / units).square().mean(), torch.ones(()).to(y))
+        assert units[0] >= units[1]
+    # Under much noise all bands are alike.
+    assert units.max() < 1.01 * units.min()
+
+
 def test_factorization_is_below_the_convex_baseline_where_samples_are_few():
     cube = load_image("indian_pines").scaled().cube[:32, :32, :60].contiguous()
     y, phi, _ = sampled(cube, 16)
@@ -155,10 +173,12 @@ def test_recover_says_what_is_wrong(change, words):
         recover(y if change else y[:, 1:], phi, **{"rank": 2, **change})
 
 
-def test_command_writes_its_files(tmp_path, capsys):
+def test_command_with_its_configuration_writes_its_files(tmp_path, capsys):
     out = tmp_path / "out"
-    call = ["recover", "--data", "indian_pines", "--crop", "16", "--ratio", "4", "--rank", "3"]
-    assert main([*call, "--max-iter", "20", "--out", str(out), "--json"]) == 0
+    config = Path(__file__).parents[1] / "configs" / "imaging" / "recover.yaml"
+    small = ["--crop", "16", "--ratio", "4", "--rank", "3", "--max-iter", "20"]
+    call = ["recover", "--config", str(config), *small]
+    assert main([*call, "--out", str(out), "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     report = json.loads((out / "report.json").read_text())
     assert shown["relative_error"] == report["relative_error"] < 0.5
@@ -166,4 +186,6 @@ def test_command_writes_its_files(tmp_path, capsys):
         "recovery.npz",
         "recovery.png",
         "report.json",
+        "command.json",
+        "report.html",
     }

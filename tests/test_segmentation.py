@@ -1,21 +1,28 @@
 """Calcium movies: regions, spike trains, label maps."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import adjusted_rand_score
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from rlra_torch import plots
 from rlra_torch.applications.calcium_movies import read_movie
 from rlra_torch.cli import main
 from rlra_torch.datasets import calcium_movie
 from rlra_torch.estimators import segment
-from rlra_torch.estimators.segmentation import LOW_RANK_TV, _cosines, _problem, _start
+from rlra_torch.estimators.segmentation import LOW_RANK_TV, _cosines, movie_problem, spikes_start
 from rlra_torch.estimators.segmented import label_map, peaks, regions_of
+from rlra_torch.iterations import Alternating, Nesterov, ProjectedGradient
+from rlra_torch.losses import Frobenius
 from rlra_torch.plots.segmentation import footprint_rows
+from rlra_torch.problem import Problem
+
+CONFIG = Path(__file__).parents[1] / "configs" / "calcium" / "movie.yaml"
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +99,8 @@ def test_the_basis_of_the_background_is_orthogonal():
 
 
 def test_the_objective_is_the_formula(phantom):
-    problem, _ = _problem(phantom.movie.double(), phantom.decay, 0.7, LOW_RANK_TV, 0)
-    a, z = _start(phantom.movie.double(), 5)
+    problem, _ = movie_problem(phantom.movie.double(), phantom.decay, 0.7, LOW_RANK_TV, 0)
+    a, z = spikes_start(phantom.movie.double(), 5)
     z = z + torch.linspace(0, 1, z.numel(), dtype=z.dtype).reshape(z.shape)
     grid = z.T.reshape(5, 28, 28)
     tv = grid.diff(dim=1).abs().sum((1, 2)) + grid.diff(dim=2).abs().sum((1, 2))
@@ -163,6 +170,29 @@ def test_command(ending, tmp_path, phantom, capsys):
     assert report["shape"] == [20, 28, 28] and report["iterations"] <= 3
     with np.load(tmp_path / "o" / "segmentation.npz") as saved:
         assert saved["labels"].shape == (28, 28)
+
+
+def test_a_config_comes_before_what_is_given(tmp_path, phantom):
+    np.save(tmp_path / "movie.npy", phantom.movie[:20, :12, :12].numpy())
+    asked = ["segment", "--config", str(CONFIG), "--data", str(tmp_path / "movie.npy"), "--quiet"]
+    assert main([*asked, "--max-iter", "2", "--decay", "2", "--out", str(tmp_path / "o")]) == 0
+    report = json.loads((tmp_path / "o" / "report.json").read_text())
+    asked = [report[name] for name in ("decay", "lam", "background", "max_iter")]
+    assert asked == [2, 0.5, 1, 2]
+
+
+@pytest.mark.parametrize("background", [0, 2])
+def test_no_step_waits_for_the_device(background):
+    given, _ = movie_problem(torch.zeros(12, 6, 5), 3.0, 0.5, LOW_RANK_TV, background)
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        movie = torch.empty(12, 6, 5, device="cuda")
+        model, norm = given.model.to("cuda"), given.regs.to("cuda")
+        problem = Problem(movie.flatten(1), model, Frobenius(), norm)
+        step = Alternating(Nesterov(ProjectedGradient()), order=(1, 0))
+        state = step.init(spikes_start(movie, 4), problem)
+        for _ in range(2):
+            state = step(state, problem)
+        assert all(x.device.type == "cuda" and x.dtype == torch.float32 for x in state.factors)
 
 
 def test_bad_files(tmp_path):

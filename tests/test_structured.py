@@ -16,7 +16,6 @@ from rlra_torch.models import CP, NMF, Sensed
 from rlra_torch.operators import Dense
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import Free, Gauge, NonNegative, ProjectiveNorm
-from rlra_torch.regularizers.polar import polar
 from rlra_torch.solvers import solve
 
 GRID = (4, 5)
@@ -253,7 +252,7 @@ def test_bad_projective_norms(make, error, message):
 
 def test_polar_of_the_nuclear_norm_is_the_largest_singular_value(generator):
     m = normal(generator, 4, 7, 5)
-    found = polar(ProjectiveNorm.nuclear(2.0), m)
+    found = ProjectiveNorm.nuclear(2.0).polar(m)
     expected = torch.linalg.matrix_norm(m, 2) / 2
     close(found.lower, expected, 1e-9)
     close(found.upper, expected)
@@ -261,10 +260,10 @@ def test_polar_of_the_nuclear_norm_is_the_largest_singular_value(generator):
 
 def test_polar_with_an_l1_norm_is_the_largest_row(generator):
     m = normal(generator, 7, 5)
-    found = polar(ProjectiveNorm(1.0, Gauge(l1=1.0, l2=0.0), Gauge()), m)
+    found = ProjectiveNorm(1.0, Gauge(l1=1.0, l2=0.0), Gauge()).polar(m)
     close(found.upper, m.norm(dim=1).amax())
     close(found.lower, found.upper)
-    both = polar(ProjectiveNorm(1.0, *(Gauge(l1=1.0, l2=0.0) for _ in range(2))), m)
+    both = ProjectiveNorm(1.0, *(Gauge(l1=1.0, l2=0.0) for _ in range(2))).polar(m)
     close(both.upper, m.abs().amax())
     close(both.lower, both.upper)
 
@@ -280,7 +279,7 @@ def test_polar_with_an_l1_norm_is_the_largest_row(generator):
 )
 def test_polar_encloses_what_search_finds(gauges, generator):
     m, norm = normal(generator, 6, 8), ProjectiveNorm(1.0, *gauges)
-    found = polar(norm, m)
+    found = norm.polar(m)
     assert found.lower <= found.upper * (1 + 1e-12)
     u, v = found.vectors
     close(u @ m @ v, found.lower, 1e-9)
@@ -296,10 +295,10 @@ def test_polar_of_a_tensor(generator):
     """A rank-one tensor has its own norm; bounds hold for others."""
     vectors = [normal(generator, n) for n in (3, 4, 5)]
     m = torch.einsum("i,j,k->ijk", *vectors)
-    found = polar(ProjectiveNorm.nuclear(1.0, order=3), m)
+    found = ProjectiveNorm.nuclear(1.0, order=3).polar(m)
     close(found.lower, m.norm(), 1e-9)
     close(found.upper, m.norm())
-    other = polar(ProjectiveNorm.nuclear(1.0, order=3), normal(generator, 3, 4, 5))
+    other = ProjectiveNorm.nuclear(1.0, order=3).polar(normal(generator, 3, 4, 5))
     assert other.lower < other.upper
 
 

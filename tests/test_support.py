@@ -106,6 +106,7 @@ FITTING = {
     name: case
     for name, case in BLOCK_ITERATIONS.items()
     if name not in ("active set", "newton", "sparse nnls") and "gained" not in name
+    if case.reg == "nonnegative"
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from conformance import close
 from two_processes import descend, made, worker
-from zoo import COMPONENTS, ITERATIONS, NETWORKS, example, mixture, trained
+from zoo import COMPONENTS, ITERATIONS, NETWORKS, example_for, mixture, trained
 
 from rlra_torch.iterations import HALS, Alternating, iterates
 from rlra_torch.kernels import coordinate
@@ -79,8 +79,9 @@ def test_bfloat16_autocast(name, batch, generator):
 def test_every_iteration_under_autocast(name, generator):
     make, losses = ITERATIONS[name]
     for loss in losses[:2]:
-        problem, start = example(generator, loss=loss)
-        problem = Problem(problem.y.float(), problem.model, problem.loss, problem.regs)
+        problem, start = example_for(name, generator, loss)
+        regs = [reg.float() for reg in problem.regs]
+        problem = Problem(problem.y.float(), problem.model.float(), problem.loss, regs)
         start, iteration = tuple(x.float() for x in start), make()
         with torch.autocast("cpu", torch.bfloat16):
             *_, last = iterates([iteration] * 3, problem, iteration.init(start, problem))

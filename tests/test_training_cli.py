@@ -131,7 +131,7 @@ class TestTrain:
         few = ["--model.network.init_args.depth", "1", "--trainer.max_epochs", "9"]
         assert cli.main(words("train", *few)) == 130
         err = capsys.readouterr().err
-        assert err == "rlra: interrupted; go on with --ckpt_path runs/version_0\n"
+        assert err == "rlra: interrupted; go on with --ckpt_path runs/version_0, or --resume\n"
         assert "curves.png" in files() and "last.ckpt" in files()
 
     @pytest.mark.slow

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,14 +14,19 @@ from rlra_torch.applications.note_templates import (
     NoteTemplates,
     fundamental,
     learn_notes,
-    partials,
     pitch_named,
     read_notes,
 )
 from rlra_torch.applications.transcription import adapted, transcribe
 from rlra_torch.cli import main
 from rlra_torch.datasets.sounds import Note, read_midi, read_sound, rendered, write_midi
-from rlra_torch.functional.spectrograms import Analysis, cqt_magnitudes, stft_magnitudes
+from rlra_torch.functional.spectrograms import (
+    Analysis,
+    ConstantQ,
+    cqt_magnitudes,
+    stft_magnitudes,
+)
+from rlra_torch.unrolled import TemplateStart, unrolled_regression
 
 RATE = 22050
 CHORDS = [(60, 64, 67, 71, 74), (60, 65, 69, 72, 76), (59, 62, 67, 71, 77)]
@@ -69,7 +75,7 @@ def test_frames_are_centred_and_times_are_right():
 @pytest.mark.parametrize("midi", [33, 45, 69, 93])
 def test_constant_q_rows_are_quarter_tones(midi):
     f = 440 * 2 ** ((midi - 69) / 12)
-    v = cqt_magnitudes(torch.sin(2 * math.pi * f * torch.arange(RATE) / RATE), Analysis())
+    v = cqt_magnitudes(torch.sin(2 * math.pi * f * torch.arange(RATE) / RATE), ConstantQ())
     assert int(v[:, 25].argmax()) == 2 * (midi - 21)
 
 
@@ -96,15 +102,28 @@ def test_convolutive_templates_find_repeated_notes():
     assert onset_f1(notes, transcribe(played(notes), templates))[2] == 1
 
 
-def test_adapted_templates_keep_their_partials():
-    templates = learn_notes(isolated((60, 64, 67), bright=0.4))
+def test_templates_adapt_to_what_is_heard_and_stay_elsewhere():
+    pitches = (60, 64, 67, 90)
+    known = learn_notes(isolated(pitches, bright=0.4))
+    own = learn_notes(isolated(pitches, bright=0.9)).templates[:, 0]
     v = stft_magnitudes(played(melody((60, 64, 67)), bright=0.9), Analysis())
-    v = v / v.mean()
-    found, h = adapted(v, templates)
-    assert (found.templates[:, 0] * (1 - partials(templates))).abs().max() == 0
-    assert h.isfinite().all() and h.sum() > 0
+    found, h = adapted(v / v.mean(), known)
+    assert h.isfinite().all() and h.shape == (v.shape[1], 4)
+    torch.testing.assert_close(found.templates.sum((0, 1)), torch.ones(4))
+    before, after = ((w[:, 0] - own).abs().sum(0) for w in (known.templates, found.templates))
+    assert (after[:3] < 0.8 * before[:3]).all()
+    assert (found.templates - known.templates)[..., 3].abs().sum() < 0.2
     with pytest.raises(ValueError, match="window of one frame"):
         adapted(v, learn_notes(isolated((60,)), window=4))
+    with pytest.raises(ValueError, match="must be positive"):
+        adapted(v, known, prior=0.0)
+
+
+def test_much_trust_keeps_the_templates():
+    known = learn_notes(isolated((60, 67), bright=0.4))
+    v = stft_magnitudes(played(melody((60, 67)), bright=0.9), Analysis())
+    found, _ = adapted(v, known, prior=1e6)
+    torch.testing.assert_close(found.templates, known.templates, rtol=1e-3, atol=1e-6)
 
 
 def test_blind_factors_of_isolated_notes_have_their_fundamentals():
@@ -126,6 +145,25 @@ def test_loudness_and_clipping_change_nothing():
     assert onset_f1(notes, transcribe(clipped, templates))[1] >= 0.8
 
 
+def test_a_network_that_was_not_trained_is_regression():
+    notes, templates = melody(), learn_notes(isolated((60, 62, 64, 67)))
+    network = unrolled_regression(TemplateStart(templates.templates[:, 0]), depth=30)
+    found = transcribe(played(notes), templates, network=network)
+    assert [n[:3] for n in found] == [n[:3] for n in transcribe(played(notes), templates)]
+    with pytest.raises(ValueError, match="leave one out"):
+        transcribe(played(notes), templates, network=network, adapt=True)
+
+
+@needs("mir_eval")
+def test_quarter_tones_find_chords_and_are_saved(tmp_path):
+    notes = [Note(0.2 + i, 1.0 + i, p) for i, chord in enumerate(CHORDS) for p in chord]
+    learned = learn_notes(isolated(sorted({n.pitch for n in notes})), analysis=ConstantQ())
+    learned.save(tmp_path / "notes.npz")
+    templates = NoteTemplates.load(tmp_path / "notes.npz")
+    assert templates.analysis == ConstantQ() and templates.representation == "cqt"
+    assert onset_f1(notes, transcribe(played(notes), templates))[2] == 1
+
+
 def test_silence_has_no_notes():
     templates = learn_notes(isolated((60,)))
     assert transcribe(torch.zeros(RATE), templates) == []
@@ -138,7 +176,7 @@ def test_bad_input_gets_one_sentence(tmp_path):
         learn_notes({})
     with pytest.raises(ValueError, match="note 60 is silent"):
         learn_notes({60: torch.zeros(RATE)})
-    with pytest.raises(ValueError, match="threshold in"):
+    with pytest.raises(ValueError, match="threshold lies"):
         transcribe(torch.ones(RATE), templates, threshold=2)
     with pytest.raises(ValueError, match="no sounds in"):
         read_notes(tmp_path)
@@ -176,6 +214,69 @@ def test_broken_sounds_get_one_sentence(tmp_path):
             read_sound(path)
     with pytest.raises(FileNotFoundError, match="no file"):
         read_sound(tmp_path / "nowhere.wav")
+
+
+@music
+def test_a_sound_cut_off_is_transcribed_as_far_as_it_goes(tmp_path):
+    import soundfile
+
+    notes, templates = melody((60, 64, 67)), learn_notes(isolated((60, 64, 67)))
+    soundfile.write(tmp_path / "whole.wav", played(notes).numpy(), RATE)
+    written = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "cut.wav").write_bytes(written[: len(written) // 2])
+    found = transcribe(read_sound(tmp_path / "cut.wav"), templates)
+    assert {n.pitch for n in found} == {60, 64}
+    assert transcribe(torch.zeros(10), templates) == []
+    assert len(transcribe(torch.ones(10), templates)) <= 3
+
+
+@music
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["learn-notes", "empty"], "no sounds in"),
+        (["learn-notes", "broken"], "cannot be read"),
+        (["learn-notes", "silent"], "note 60 is silent"),
+        (["transcribe", "song.wav", "--notes", "none.npz", "-o", "a.mid"], "no templates at"),
+        (["transcribe", "song.wav", "--notes", "bad.npz", "-o", "a.mid"], "holds no templates"),
+        (["transcribe", "none.wav", "--notes", "notes.npz", "-o", "a.mid"], "no file at"),
+        (
+            ["transcribe", "song.wav", "--notes", "notes.npz", "-o", "a.mid", "--threshold", "2"],
+            "the threshold lies",
+        ),
+    ],
+)
+def test_commands_say_in_one_line_what_is_wrong(words, said, tmp_path, capsys, monkeypatch):
+    import soundfile
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("empty", "broken", "silent"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "broken" / "60.wav").write_bytes(b"RIFF")
+    soundfile.write(tmp_path / "silent" / "60.wav", torch.zeros(RATE).numpy(), RATE)
+    soundfile.write(tmp_path / "song.wav", torch.ones(RATE).numpy() / 2, RATE)
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    learn_notes(isolated((60,))).save(tmp_path / "notes.npz")
+    assert main(words) == 2
+    assert said in (told := capsys.readouterr().err) and told.count("\n") == 1
+
+
+@music
+def test_configurations_are_read(tmp_path):
+    import soundfile
+
+    (tmp_path / "piano").mkdir()
+    for pitch, sound in isolated((60, 64)).items():
+        soundfile.write(tmp_path / "piano" / f"{pitch}.wav", sound.numpy(), RATE)
+    soundfile.write(tmp_path / "song.wav", played(melody((60, 64))).numpy(), RATE)
+    configs = Path(__file__).parents[1] / "configs" / "music"
+    learned, out = str(tmp_path / "piano.npz"), str(tmp_path / "song.mid")
+    words = ["learn-notes", str(tmp_path / "piano"), "-o", learned]
+    assert main([*words, *["--config", str(configs / "learn_notes.yaml")]]) == 0
+    assert NoteTemplates.load(learned).representation == "cqt"
+    words = ["transcribe", str(tmp_path / "song.wav"), "--notes", learned, "-o", out]
+    assert main([*words, "--config", str(configs / "transcribe.yaml"), "--quiet"]) == 0
+    assert {n.pitch for n in read_midi(out)} == {60, 64}
 
 
 @music

@@ -8,7 +8,7 @@ from conformance import close
 from memory import LiveBytes, peak_bytes
 from torch import nn
 from torch.autograd import gradcheck
-from zoo import ITERATIONS, NETWORKS, example, mixture, trained, uniform
+from zoo import ITERATIONS, NETWORKS, example, example_for, mixture, trained, uniform
 
 from rlra_torch.iterations import HALS, MSOM, MU, Alternating, Repeat
 from rlra_torch.losses import Frobenius, KullbackLeibler
@@ -31,7 +31,7 @@ def test_a_network_is_a_solve(name, batch, generator):
     make, losses = ITERATIONS[name]
     iteration = make()
     for loss in losses[:2]:
-        problem, start = example(generator, loss=loss, batch=batch)
+        problem, start = example_for(name, generator, loss, batch)
         fit = solve(iteration, problem, start, max_iter=6, tol=0)
         with torch.no_grad():
             found = network([iteration] * 6, problem, start)(problem.y)

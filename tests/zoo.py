@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import NamedTuple
 
@@ -21,8 +22,10 @@ from rlra_torch.iterations import (
     ActiveSet,
     Alternating,
     Balanced,
+    BestSubset,
     BlockIteration,
     BurgMirrorDescent,
+    Carried,
     CoordinateNewton,
     Counted,
     CoupledADMM,
@@ -30,8 +33,10 @@ from rlra_torch.iterations import (
     Gain,
     Gained,
     Inertial,
+    InertialDescent,
     Iteration,
     JointMM,
+    Majorized,
     Marginals,
     Nesterov,
     ProALS,
@@ -57,10 +62,11 @@ from rlra_torch.models import (
     Sensed,
     Tucker,
 )
-from rlra_torch.operators import Dense
+from rlra_torch.operators import Dense, Patterns, RasterScan, SMatrix, SplitHadamard
 from rlra_torch.problem import Problem
 from rlra_torch.regularizers import (
     L1,
+    Atoms,
     Box,
     ElasticNet,
     Free,
@@ -68,6 +74,7 @@ from rlra_torch.regularizers import (
     Group,
     InducedL1,
     KSparse,
+    LogDet,
     LowerBound,
     Monotone,
     NonNegative,
@@ -77,6 +84,7 @@ from rlra_torch.regularizers import (
     Simplex,
     Smooth,
     SparseSimplex,
+    Sphere,
     Sum,
     SumAtMost,
     TotalVariation,
@@ -134,6 +142,16 @@ LOSSES = {
 }
 
 
+# --- Patterns of single-pixel cameras ------------------------------------------------------------
+
+PATTERNS: dict[str, Callable[[], Patterns]] = {
+    "split hadamard": partial(SplitHadamard, (4, 8)),
+    "half of split hadamard": partial(SplitHadamard, (4, 4), "cake_cutting", 8),
+    "s-matrix": partial(SMatrix, (3, 5)),
+    "raster scan": partial(RasterScan, (3, 5), 4),
+}
+
+
 # --- Regularizers ------------------------------------------------------------------------------
 
 
@@ -167,6 +185,26 @@ def _onto_unimodal(x: Tensor) -> Tensor:
 def _onto_orthonormal(x: Tensor) -> Tensor:
     q, r = torch.linalg.qr(x)
     return q * torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).unsqueeze(-2)
+
+
+class _Atoms(Atoms):
+    """Cut to the rows of what it is applied to, as the others are made for any number of rows."""
+
+    def __init__(self) -> None:
+        d = uniform(torch.Generator().manual_seed(3), 8, 6, low=0.01) ** 2
+        super().__init__(d)
+
+    def near(self, x: Tensor) -> Tensor:
+        own = copy(self)
+        own._buffers = {"dictionary": self.dictionary[: x.shape[-2]]}
+        return Atoms.near(own, x)
+
+    def by_sums(self, x: Tensor) -> Tensor:
+        """The atom that is nearest in the sum of differences, times the ratio of the sums."""
+        d = self.dictionary[: x.shape[-2]]
+        total, d = x.sum(-2, keepdim=True), d / d.sum(-2)
+        gaps = (x[..., None] - total[..., None] * d[:, None, :]).abs().sum(-3)
+        return total.clamp_min(0) * d.mT[gaps.argmin(-1)].mT
 
 
 class RegularizerCase(NamedTuple):
@@ -229,6 +267,13 @@ REGULARIZERS = {
     "smooth": RegularizerCase(lambda: Smooth(0.4)),
     "smooth rows, zero ends": RegularizerCase(lambda: Smooth(0.4, True, dim=-1)),
     ORTHONORMAL: RegularizerCase(Orthonormal, _onto_orthonormal),
+    "atoms": RegularizerCase(_Atoms, _Atoms().by_sums),
+    "sphere": RegularizerCase(Sphere, lambda x: _onto_sphere(x, -2)),
+    "sphere of nonnegative columns": RegularizerCase(
+        lambda: Sphere(nonnegative=True), lambda x: _onto_sphere(x.abs(), -2)
+    ),
+    "sparse rows": RegularizerCase(lambda: KSparse(2, dim=-1), lambda x: _onto_sparse(x, 2, -1)),
+    "volume": RegularizerCase(lambda: LogDet(0.3, delta=0.5)),
     "sum at most one": RegularizerCase(
         SumAtMost, lambda x: _positive(x) / _positive(x).sum(-1, keepdim=True).clamp_min(1)
     ),
@@ -283,6 +328,7 @@ MODELS = {
     "sensed nmf": ModelCase(_sensed, ((5, 3), (4, 3))),
 }
 EQUATIONS = tuple(name for name, case in MODELS.items() if isinstance(case.make(), Multilinear))
+PLAIN = ("nmf", "cp")
 
 
 # --- Iterations --------------------------------------------------------------------------------
@@ -296,6 +342,16 @@ class IterationCase(NamedTuple):
     unconvex: bool = False  # ... with regularizers that are not convex too
     gram: bool = False  # it needs a least-squares block
     ordered: bool = False  # it treats one component after the other
+    plain: bool = False  # it needs factors that are matrices with components as columns
+
+    def takes(self, model: str) -> bool:
+        """Whether it works on all factors of a model."""
+        return (model in EQUATIONS or not self.gram) and (not self.plain or model in PLAIN)
+
+    @property
+    def reg(self) -> str:
+        """What it is tried with first."""
+        return "nonnegative" if "nonnegative" in self.regs else self.regs[0]
 
 
 LEAST_SQUARES = ("frobenius",)
@@ -332,6 +388,23 @@ BLOCK_ITERATIONS = {
         descends=LEAST_SQUARES,
         unconvex=True,
         gram=True,
+    ),
+    "best subset": IterationCase(
+        BestSubset,
+        regs=("sparse rows",),
+        descends=LEAST_SQUARES,
+        unconvex=True,
+        gram=True,
+        plain=True,
+    ),
+    "majorized hals": IterationCase(
+        lambda: Majorized(HALS()),
+        regs=("nonnegative", "volume"),
+        descends=LEAST_SQUARES,
+        unconvex=True,
+        gram=True,
+        ordered=True,
+        plain=True,
     ),
     "admm": IterationCase(ADMM, EVERY_LOSS, tuple(sorted(set(EVERY_REG) - {ORTHONORMAL}))),
     "burg": IterationCase(BurgMirrorDescent, ("kl",), SPLITS, ("kl",)),
@@ -393,14 +466,36 @@ ITERATIONS: dict[str, tuple[Callable[[], Iteration], tuple[str, ...]]] = {
         lambda: Balanced(Alternating(Inertial(MU(), 0.3))),
         ("frobenius", "kl"),
     ),
+    "carried gradient": (
+        lambda: Carried(Alternating(Nesterov(ProjectedGradient()))),
+        LEAST_SQUARES,
+    ),
     "lista": (lambda: Alternating(LISTA(3)), LEAST_SQUARES),
+    "inertial descent": (InertialDescent, LEAST_SQUARES),
     "regularized mu": (
         lambda: Regularized(Alternating(MU()), (NonNegative(), NonNegative(0.01))),
         ("frobenius", "kl"),
     ),
 }
-# Two factors of rank three: the models of the iterations that are made for so many.
-ONLY = dict.fromkeys(("lista", "regularized mu"), ("nmf", "rank first", "sensed nmf"))
+# Two factors of rank three: the models of the iterations that are made for so many; components that
+# are the last dimension of every factor; and kernels on the sphere.
+_CONVOLUTIONS = ("convolutive", "convolutive nmf", "convolutive by fourier", "convolved images")
+ONLY = dict.fromkeys(("lista", "regularized mu"), ("nmf", "rank first", "sensed nmf")) | {
+    "carried gradient": ("nmf", "cp", "sensed nmf", *_CONVOLUTIONS),
+    "inertial descent": ("convolutive", "convolutive by fourier"),
+}
+ONLY |= {name: PLAIN for name, case in BLOCK_ITERATIONS.items() if case.plain}
+MADE_FOR = {"inertial descent": ("sphere", "nonnegative")} | {
+    name: case.reg for name, case in BLOCK_ITERATIONS.items() if case.reg != "nonnegative"
+}
+"""The regularizers, of all factors or of each, of the iterations that take no other."""
+
+
+def regularizers(names: tuple[str, ...] | str, count: int) -> list[Regularizer]:
+    """One for each factor, from their names or from that of all."""
+    several = (names,) if isinstance(names, str) else names
+    several = several * (count if len(several) == 1 else 1)
+    return [REGULARIZERS[name].make() for name in several]
 
 
 # --- Networks ----------------------------------------------------------------------------------
@@ -497,7 +592,7 @@ def example(
     generator: torch.Generator,
     model: str = "nmf",
     loss: str = "frobenius",
-    reg: str = "nonnegative",
+    reg: tuple[str, ...] | str = "nonnegative",
     batch: tuple[int, ...] = (),
 ) -> tuple[Problem, Factors]:
     """Noisy data of a model and a start near its factors; all positive, as every loss takes."""
@@ -505,6 +600,17 @@ def example(
     truth = case.factors(generator, batch)
     clean = case.make().to(device)(truth)
     y = clean * uniform(generator, *clean.shape, low=0.8, high=1.2)
-    regs = [REGULARIZERS[reg].make().to(device) for _ in case.shapes]
+    regs = [own.to(device) for own in regularizers(reg, len(case.shapes))]
     problem = Problem(y, case.make().to(device), LOSSES[loss].make(), regs)
     return problem, tuple(x * uniform(generator, *x.shape, low=0.8, high=1.2) for x in truth)
+
+
+def example_for(
+    name: str, generator: torch.Generator, loss: str, batch: tuple[int, ...] = ()
+) -> tuple[Problem, Factors]:
+    """The `example` of the first model and the regularizers that an iteration is made for."""
+    model, *_ = ONLY.get(name, ("nmf",))
+    reg = MADE_FOR.get(name, "nonnegative")
+    problem, start = example(generator, model, loss, reg, batch)
+    names = (reg,) * len(start) if isinstance(reg, str) else reg
+    return problem, tuple(REGULARIZERS[n].onto(x) for n, x in zip(names, start, strict=True))

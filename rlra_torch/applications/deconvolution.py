@@ -43,7 +43,10 @@ def read_signals(path: str | Path, dtype: torch.dtype = torch.float32) -> torch.
     if not path.is_file():
         raise FileNotFoundError(f"no file at '{path}'")
     if path.suffix == ".npy":
-        values = np.load(path, allow_pickle=False)
+        try:
+            values = np.load(path, allow_pickle=False)
+        except (EOFError, ValueError) as error:
+            raise ValueError(f"{path.name} is not a whole .npy file of numbers") from error
     else:
         matrix = open_matrix(str(path), None)
         values = np.asarray(matrix[0 : matrix.shape[0]])

@@ -19,7 +19,7 @@ from ..losses import Loss
 from ..models import NMF
 from ..problem import Problem
 from ..regularizers import NonNegative
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 
 Watch = Callable[[], Sequence[Callback]]
 # Of MU, from which mSOM converges for losses that are not quadratic.

@@ -1,4 +1,4 @@
-"""Spectra of notes: learned from isolated sounds, saved, and where their partials lie."""
+"""Spectra of notes: learned from isolated sounds, saved, and what their fundamentals are."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn.functional import pad
 
 from ..datasets.sounds import read_sound
 from ..estimators import cnmf
-from ..functional.spectrograms import Analysis, stft_magnitudes
+from ..functional.spectrograms import REPRESENTATIONS, Analysis, ConstantQ
 
 SOUNDS = (".wav", ".flac", ".ogg", ".aif", ".aiff", ".mp3")
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -28,12 +28,17 @@ class NoteTemplates:
         templates: (frequencies, window, notes); a window of one frame is NMF, a longer one
             convolutive NMF.
         pitches: MIDI numbers, rising.
-        analysis: the frames in which they were learned.
+        analysis: the frames in which they were learned, of a Fourier or a constant-Q transform.
     """
 
     templates: Tensor
     pitches: tuple[int, ...]
-    analysis: Analysis = Analysis()
+    analysis: Analysis | ConstantQ = Analysis()
+
+    @property
+    def representation(self) -> str:
+        """The transform of the analysis: "stft" or "cqt"."""
+        return next(name for name, kind in REPRESENTATIONS.items() if kind is type(self.analysis))
 
     def save(self, path: str | Path) -> Path:
         """Write to an .npz file."""
@@ -44,6 +49,7 @@ class NoteTemplates:
             templates=self.templates.numpy(),
             pitches=self.pitches,
             analysis=np.array(self.analysis),
+            representation=self.representation,
         )
         return path
 
@@ -56,8 +62,9 @@ class NoteTemplates:
         """
         try:
             with np.load(path, allow_pickle=False) as found:
-                rate, window, hop, highest = found["analysis"].tolist()
-                analysis = Analysis(int(rate), int(window), int(hop), highest)
+                kind = REPRESENTATIONS[str(found["representation"])]
+                # A file knows floats only, and numbers of samples are whole.
+                analysis = kind(*(int(x) if x == int(x) else x for x in found["analysis"].tolist()))
                 pitches = tuple(found["pitches"].tolist())
                 return cls(torch.from_numpy(found["templates"]), pitches, analysis)
         except (KeyError, ValueError, EOFError, AttributeError):
@@ -67,7 +74,7 @@ class NoteTemplates:
 
 
 def learn_notes(
-    sounds: Mapping[int, Tensor], window: int = 1, analysis: Analysis | None = None
+    sounds: Mapping[int, Tensor], window: int = 1, analysis: Analysis | ConstantQ | None = None
 ) -> NoteTemplates:
     """A template for each note, from a sound of it alone.
 
@@ -99,7 +106,7 @@ def learn_notes(
     pitches = tuple(sorted(sounds))
     longest = max(len(sound) for sound in sounds.values())
     padded = [pad(sounds[p], (0, longest - len(sounds[p]))) for p in pitches]
-    v = stft_magnitudes(torch.stack(padded), analysis)
+    v = analysis.magnitudes(torch.stack(padded))
     if window == 1:
         learned = v.sum(-1, keepdim=True)
     else:
@@ -154,18 +161,7 @@ def pitch_named(name: str) -> int:
     return pitch
 
 
-def partials(notes: NoteTemplates, width: float = 0.5) -> Tensor:
-    """Which frequencies belong to a partial of each note, (frequencies, notes), as 0 and 1."""
-    f = notes.analysis.frequencies[:, None].to(notes.templates)
-    first = 440 * 2 ** ((torch.tensor(notes.pitches).to(f) - 69) / 12)
-    nearest = (f / first).round().clamp_min(1) * first
-    apart = (f - nearest).abs()
-    # Two bins are the main lobe of the window, however narrow a semitone is.
-    bins = 2 * notes.analysis.rate / notes.analysis.window
-    return (apart <= torch.clamp_min(nearest * (2 ** (width / 12) - 1), bins)).to(f)
-
-
-def fundamental(spectrum: Tensor, analysis: Analysis) -> int:
+def fundamental(spectrum: Tensor, analysis: Analysis | ConstantQ) -> int:
     """The MIDI number whose partials hold most of a spectrum, each counted less than the one below.
 
     Args:
@@ -173,13 +169,12 @@ def fundamental(spectrum: Tensor, analysis: Analysis) -> int:
         analysis: the frames.
     """
     pitches = tuple(range(21, 109))
-    f = analysis.frequencies.to(spectrum)
+    f, near = analysis.frequencies.to(spectrum), analysis.lobes.to(spectrum) / 2
     best = []
     for pitch in pitches:
         first = 440 * 2 ** ((pitch - 69) / 12)
         heights = [
-            spectrum[(f - k * first).abs() <= analysis.rate / analysis.window].amax()
-            * 0.8 ** (k - 1)
+            spectrum[(f - k * first).abs() <= near].amax() * 0.8 ** (k - 1)
             for k in range(1, 11)
             if k * first < float(f[-1])
         ]

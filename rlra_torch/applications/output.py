@@ -13,7 +13,8 @@ from pathlib import Path
 def written_together(out: str | Path, names: Sequence[str]) -> Iterator[Path]:
     """A temporary folder to write into; on success its files move to ``out``, on failure nothing.
 
-    Other files in ``out`` stay as they are; files of the same names are replaced.
+    Other files in ``out`` stay as they are; files of the same names are replaced. Figures that
+    were also written as ``.svg`` move with them, see `plots.style.vector_too`.
 
     Args:
         out: the folder; it is made where it is missing.
@@ -38,6 +39,7 @@ def written_together(out: str | Path, names: Sequence[str]) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=out) as temporary:
             yield Path(temporary)
             parts = [(Path(temporary) / name).resolve(strict=True) for name in names]
+            parts += sorted(Path(temporary).glob("*.svg"))
             for part in parts:
                 os.replace(part, out / part.name)
     except BaseException:

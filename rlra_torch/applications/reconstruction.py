@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from ..functional.total_variation import Jumps, Lattice, denoise
 from ..iterations import MU, Alternating
-from ..losses import Anscombe, KullbackLeibler, Loss
+from ..losses import Anscombe
 from ..models import NMF, Sensed
 from ..operators import Patterns
 from ..problem import Problem
 from ..regularizers import NonNegative
 from ..solvers import plug_and_play, solve
 
-METHODS = ("pinv", "nnls", "kl", "anscombe", "tv", "pnp")
+METHODS = ("pinv", "nnls", "kl", "anscombe", "tv", "kl+tv", "pnp", "kl+pnp")
 
 
 def reconstruct(
@@ -24,24 +24,29 @@ def reconstruct(
     camera: Patterns,
     method: str = "nnls",
     *,
+    spectra: Tensor | None = None,
     gain: float = 1.0,
     tv: float = 0.1,
     denoiser: nn.Module | Callable[[Tensor], Tensor] | None = None,
     max_iter: int = 200,
     tol: float = 1e-4,
 ) -> Tensor:
-    """A picture of each band from measurements through patterns.
+    """A picture of each band, or of each known spectrum, from measurements through patterns.
 
         pinv          A^+ y, which may be negative
         nnls          min over x >= 0 of  ||A x - y||^2 / 2
         kl, anscombe  min over x >= 0 of  KL(y, A x), or least squares of stabilized counts
         tv            min over x >= 0 of  ||A x - y||^2 / 2 + c tv sum |jumps of x|
         pnp           a denoiser in the place of a proximal map
+        kl+tv, kl+pnp the same with KL; c is then over the mean of the band
+
+    With spectra V it is ``A X V^T`` that fits the measurements, and all bands are fitted together.
 
     Args:
         y: (m, bands), counts divided by the gain, without the dark current.
         camera: the patterns; c is their curvature.
         method: one of the above.
+        spectra: V, (bands, r), of unit size; None: band by band.
         gain: counts per unit of y, for "anscombe".
         tv: weight of the jumps between neighbours, in the unit of the pictures.
         denoiser: for "pnp", of pictures (bands, 1, rows, cols), such as an ``nn.Module``.
@@ -49,7 +54,7 @@ def reconstruct(
         tol: where they stop, relative.
 
     Returns:
-        (n, bands).
+        (n, bands), or (n, r).
 
     Raises:
         TypeError, ValueError: bad input, in one sentence.
@@ -66,17 +71,40 @@ def reconstruct(
     """
     if method not in METHODS:
         raise ValueError(f"method is one of {', '.join(METHODS)}, got {method!r}")
-    if method == "pnp" and denoiser is None:
+    base, _, prior = method.rpartition("+")
+    if prior == "pnp" and denoiser is None:
         raise ValueError("plug-and-play needs a denoiser; pass denoiser=")
-    check_measurements(y, camera, nonnegative=method in ("kl", "anscombe"))
-    if method == "pinv":
-        return camera.pseudo_inverse(y)
-    stop = {"max_iter": max_iter, "tol": tol}
-    if method in ("kl", "anscombe"):
-        loss = KullbackLeibler() if method == "kl" else Anscombe(0.375 / gain)
-        return _likely(y, camera, loss, max_iter, tol)
-    prior = {"tv": _Variation(tv, camera.shape), "pnp": _pictured(denoiser)}.get(method)
-    return plug_and_play(camera, y, prior or _positive, **stop).x
+    likely = "kl" in (base, prior)
+    check_measurements(y, camera, nonnegative=likely or prior == "anscombe")
+    if spectra is not None:
+        spectra = checked_spectra(y, spectra)
+    if prior == "pinv":
+        x = camera.pseudo_inverse(y)
+        return x if spectra is None else x @ torch.linalg.pinv(spectra).mT
+    if prior == "anscombe":
+        return _stabilized(y, camera, spectra, gain, max_iter, tol)
+    proximal = {"tv": _Variation(tv, camera.shape), "pnp": _pictured(denoiser)}.get(prior)
+    settings = {"spectra": spectra, "counts": likely, "max_iter": max_iter, "tol": tol}
+    return plug_and_play(camera, y, proximal or _positive, **settings).x
+
+
+def checked_spectra(y: Tensor, spectra: Tensor) -> Tensor:
+    """Known spectra, on the device of the measurements.
+
+    Raises:
+        ValueError: in one sentence.
+    """
+    if spectra.ndim != 2 or len(spectra) != y.shape[1] or spectra.shape[1] == 0:
+        raise ValueError(
+            f"spectra have shape {tuple(spectra.shape)} but the measurements have {y.shape[1]} "
+            f"bands; give ({y.shape[1]}, r)"
+        )
+    bad = int((~(spectra.isfinite() & (spectra >= 0))).sum())
+    if bad:
+        raise ValueError(f"{bad} of {spectra.numel()} entries of spectra are negative or infinite")
+    if bool((spectra.sum(0) == 0).any()):
+        raise ValueError("a spectrum is zero in all bands; leave it out")
+    return spectra.to(y)
 
 
 def check_measurements(y: Tensor, camera: Patterns, nonnegative: bool) -> None:
@@ -101,18 +129,21 @@ def check_measurements(y: Tensor, camera: Patterns, nonnegative: bool) -> None:
         )
 
 
-def _likely(y: Tensor, camera: Patterns, loss: Loss, max_iter: int, tol: float) -> Tensor:
-    """Each band a problem of its own, from the nonnegative least squares."""
-    bands, one = y.mT[..., None], y.new_ones(y.shape[1], 1, 1)
-    start = plug_and_play(camera, y, _positive).x.mT[..., None]
+def _stabilized(
+    y: Tensor, camera: Patterns, spectra: Tensor | None, gain: float, max_iter: int, tol: float
+) -> Tensor:
+    """From the nonnegative least squares; without spectra each band is a problem of its own."""
+    start = plug_and_play(camera, y, _positive, spectra=spectra).x
+    if spectra is None:
+        y, start, spectra = y.mT[..., None], start.mT[..., None], y.new_ones(y.shape[1], 1, 1)
     least = start.mean((-2, -1), keepdim=True).clamp_min(torch.finfo(y.dtype).tiny ** 0.5)
     start = torch.maximum(start, 1e-6 * least)
     free, model = (NonNegative(), NonNegative()), Sensed(NMF(), camera)
-    problem = Problem(bands, model, loss, free, free=(0,))
+    problem = Problem(y, model, Anscombe(0.375 / gain), free, free=(0,))
     # The pattern of ones outweighs all others in the residual, so that it is small from the start.
     step, tol = Alternating(MU()).to(y.device), 1e-4 * tol
-    found = solve(step, problem, (start, one), max_iter=max_iter, tol=tol)
-    return found.factors[0][..., 0].mT
+    x = solve(step, problem, (start, spectra), max_iter=max_iter, tol=tol).factors[0]
+    return x[..., 0].mT if x.ndim == 3 else x
 
 
 def _positive(x: Tensor) -> Tensor:

@@ -30,6 +30,9 @@ STAGES = (
     (1.0, 0.25),
 )
 MEASURED = (1, 2, 4, 6)
+# What is never explained of the samples of a band, relative to all of them: beyond the rank, and
+# what too few samples leave open.
+UNEXPLAINED = 0.04
 
 
 @dataclass(frozen=True)
@@ -65,21 +68,23 @@ def recover(
     *,
     tv: float | None = None,
     noise: float = 0.0,
-    max_iter: int = 160,
+    max_iter: int = 320,
 ) -> Recovery:
     """An image of which each band was measured through a random convolution, at few pixels.
 
         min 1/2 ||Y - Phi(A Z^T)||^2 + lam sum_i ||A_i|| (||Z_i|| + nu TV(Z_i))
 
-    A are spectra, Z maps. The weight of the total variation, ``lam nu``, begins large and falls in
-    stages, which the accelerated proximal gradient goes on through; its steps are as long as the
-    sampling allows, see `Sensed.gained`.
+    A are spectra, Z maps; the bands of Y are in units of what is not explained of them, see
+    `band_units`. The weight of the total variation, ``lam nu``, begins large and falls in stages,
+    which the accelerated proximal gradient goes on through; its steps are as long as the sampling
+    allows, see `Sensed.gained`.
 
     Args:
         y: (bands, samples).
         operator: that measured it, as `RandomPhase` draws one from a seed.
         rank: r, the largest number of spectra.
-        tv: ``lam nu`` for data of root mean square one; None: from the ratio and the noise.
+        tv: ``lam nu`` for data in these units, of root mean square one; None: from the ratio and
+            the noise.
         noise: the standard deviation of the noise of a sample, relative to that of the data.
         max_iter: sweeps.
 
@@ -94,7 +99,7 @@ def recover(
         >>> x = torch.zeros(4, 8, 8)
         >>> x[:, 2:6, 2:6] = torch.tensor([1.0, 2.0, 3.0, 4.0])[:, None, None]
         >>> phi = RandomPhase((8, 8), bands=4, ratio=2)
-        >>> found = recover(phi(x.flatten(1)), phi, rank=1)
+        >>> found = recover(phi(x.flatten(1)), phi, rank=1, max_iter=60)
         >>> bool((found.cube - x.permute(1, 2, 0)).norm() < 0.05 * x.norm())
         True
     """
@@ -108,17 +113,18 @@ def recover(
         raise ValueError(f"the rank is at most {min(bands, pixels)} here, got {rank}")
     if not real_number("noise", noise) >= 0:
         raise ValueError(f"noise must be nonnegative, got {noise}")
-    begin, scale = time.perf_counter(), y.square().mean().sqrt()
-    if not bool(scale > 0):
-        raise ValueError("all samples are zero; there is nothing to recover")
-    last = weight_of(operator.ratio, noise) if tv is None else tv
-    if not real_number("tv", last) > 0:
+    if tv is not None and not real_number("tv", tv) > 0:
         raise ValueError(f"tv must be positive, got {tv}")
-    found, done = _stages(y / scale, operator, rank, last, max_iter)
-    factors = found.factors
-    maps = (scale * factors[1]).mT.unflatten(-1, operator.shape)
+    if not bool(y.any()):
+        raise ValueError("all samples are zero; there is nothing to recover")
+    begin, units = time.perf_counter(), band_units(y, noise)
+    if tv is None:
+        scattered = noise * y.square().mean().sqrt() / units
+        tv = weight_of(operator.ratio, float(scattered.square().mean().sqrt()))
+    found, done = _stages(y / units, operator, rank, tv, max_iter)
+    spectra, maps = units * found.factors[0], found.factors[1].mT.unflatten(-1, operator.shape)
     seconds = time.perf_counter() - begin
-    return Recovery(factors[0], maps, float(found.objective), float(found.kkt), done, seconds)
+    return Recovery(spectra, maps, float(found.objective), float(found.kkt), done, seconds)
 
 
 def sampled(
@@ -146,6 +152,31 @@ def sampled(
     draw = torch.Generator().manual_seed(seed + 1)
     added = torch.randn(y.shape, generator=draw, dtype=torch.float64).to(y)
     return y + noise * y.square().mean().sqrt() * added, phi, noise
+
+
+def band_units(y: Tensor, noise: float = 0.0) -> Tensor:
+    """Units in which what is not explained is alike in all bands: least squares then weigh right.
+
+        units_b^2 ~ (0.04 rms_b)^2 + (noise rms)^2,   mean (Y / units)^2 = 1
+
+    Through random phases, what is not explained of a band, above all of one of much signal, comes
+    back as noise in every map; bands that have little of either say more about the maps.
+
+    Args:
+        y: (bands, samples).
+        noise: as for `recover`.
+
+    Returns:
+        (bands, 1).
+
+    Example:
+        >>> band_units(torch.tensor([[3.0, 4.0], [0.3, 0.4]])).flatten()
+        tensor([3.5355, 0.3536])
+    """
+    square = y.square().mean(-1, keepdim=True)
+    units = (UNEXPLAINED**2 * square + noise**2 * square.mean()).sqrt()
+    units = torch.where(units > 0, units, 1)
+    return units * (y / units).square().mean().sqrt()
 
 
 def weight_of(ratio: float, noise: float = 0.0) -> float:

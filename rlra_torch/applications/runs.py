@@ -11,6 +11,7 @@ from typing import Any
 
 from ..estimators.results import Factorization
 from ..functional.files import replaced_file
+from ..solvers.journal import check_settings
 
 FILES = ["factors.npz", "progress.pt", "run.json"]
 """What a run writes: the factors, where it stands, and its settings and report."""
@@ -54,7 +55,7 @@ class Run:
         """
         record = self._record()
         if record is not None and (self.progress.is_file() or self.factors.is_file()):
-            self._check(record["settings"])
+            check_settings(self.folder, record["settings"], self.settings)
             report = record["report"]
             if report and (report["converged"] or report["iterations"] >= max_iter):
                 return "finished"
@@ -99,21 +100,6 @@ class Run:
         record = {"settings": self.settings, "report": report}
         with replaced_file(self.folder / "run.json") as file:
             file.write(json.dumps(record, indent=2).encode())
-
-    def _check(self, before: dict[str, Any]) -> None:
-        other = [name for name, value in self.settings.items() if before.get(name) != value]
-        if not other:
-            return
-        shown = ", ".join(
-            name
-            if "fingerprint" in name
-            else f"{name} {before.get(name)}, not {self.settings[name]}"
-            for name in other
-        )
-        raise ValueError(
-            f"'{self.folder}' holds a run with other settings ({shown}); "
-            "give these, choose another folder, or remove it"
-        )
 
 
 def fingerprint(path: str | Path) -> str:

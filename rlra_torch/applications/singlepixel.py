@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..estimators.results import checks, plain
-from ..iterations import MU, Alternating
-from ..losses import KullbackLeibler
+from ..iterations import HALS, MU, Alternating
+from ..losses import Frobenius, KullbackLeibler
 from ..models import NMF, Sensed
-from ..operators import Patterns, SplitHadamard
-from ..plots import save
-from ..plots.singlepixel import unmixed_pictures
+from ..operators import Patterns
 from ..problem import Problem
-from ..regularizers import ElasticNet
+from ..regularizers import Box, ElasticNet, NonNegative
 from ..separable import snpa
 from ..solvers import Solution, solve
-from .output import written_together
-from .reconstruction import check_measurements, reconstruct
-
-FILES = ("singlepixel.npz", "singlepixel.png", "report.json")
+from .reconstruction import check_measurements, checked_spectra, reconstruct
 
 
 @dataclass(frozen=True)
@@ -36,7 +28,7 @@ class SinglePixel:
     Args:
         maps: (r, rows, cols) abundances.
         spectra: (bands, r), of sum one where neither they nor a bound were given.
-        start: the spectra that it began with.
+        start: the spectra of the pixels taken for pure, or those given.
         history: the checks, the first one at the start.
         converged: whether the optimality residual met the tolerance.
         n_iter: iterations done.
@@ -72,8 +64,9 @@ def unmix_measurements(
 
         min over 0 <= U <= bound, V >= 0 of  KL(Y, A U V^T) + l1 (|U|_1 + |V|_1)
 
-    by alternating multiplicative updates, which never go up. They begin with a reconstruction, band
-    by band, and the pixels that SNPA takes for pure. With known spectra V stays as given.
+    by alternating multiplicative updates, which never go up. They begin with the pixels that SNPA
+    takes for pure in a reconstruction band by band, and a few rounds of nonnegative least squares
+    of the pseudo-inverse. With known spectra V stays as given.
 
     Args:
         y: (m, bands), nonnegative: counts divided by their gain, without the dark current.
@@ -107,7 +100,7 @@ def unmix_measurements(
     v, rank = _known(y, rank, spectra)
     if bound is not None and not bound > 0:
         raise ValueError(f"the bound of the abundances is positive, got {bound}")
-    u, v = _started(y, camera, rank, v, start, bound)
+    u, v, pure = _started(y, camera, rank, v, start, bound)
     upper = math.inf if bound is None else bound
     regs = ElasticNet(l1, lower=0.0, upper=upper), ElasticNet(l1, lower=0.0)
     free = (0, 1) if spectra is None else (0,)
@@ -115,7 +108,7 @@ def unmix_measurements(
     problem = Problem(y, model, KullbackLeibler(), tuple(r.to(y.device) for r in regs), free=free)
     step = Alternating(MU(), inner=inner).to(y.device)
     found = solve(step, problem, (u, v), max_iter=max_iter, tol=tol)
-    return _result(found, camera, v, rescale=spectra is None and bound is None)
+    return _result(found, camera, pure, rescale=spectra is None and bound is None)
 
 
 def _known(y: Tensor, rank: int | None, spectra: Tensor | None) -> tuple[Tensor | None, int]:
@@ -123,30 +116,39 @@ def _known(y: Tensor, rank: int | None, spectra: Tensor | None) -> tuple[Tensor 
         if rank is None or not 1 <= rank <= y.shape[1]:
             raise ValueError(f"rank is from 1 to {y.shape[1]}, the number of bands, got {rank}")
         return None, rank
-    if spectra.ndim != 2 or len(spectra) != y.shape[1]:
-        raise ValueError(
-            f"spectra have shape {tuple(spectra.shape)} but the measurements have {y.shape[1]} "
-            f"bands; give ({y.shape[1]}, r)"
-        )
+    spectra = checked_spectra(y, spectra)
     if rank is not None and rank != spectra.shape[1]:
         raise ValueError(f"rank is {rank} but {spectra.shape[1]} spectra are given; leave rank out")
-    return spectra.to(y), spectra.shape[1]
+    return spectra, spectra.shape[1]
 
 
 def _started(
     y: Tensor, camera: Patterns, rank: int, v: Tensor | None, method: str, bound: float | None
-) -> tuple[Tensor, Tensor]:
-    """Abundances and spectra, positive because zeros stay zeros."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Abundances and spectra, positive because zeros stay zeros; and those of the pure pixels.
+
+    All measurements of a band are nearly as large, so that their likelihood is nearly the least
+    squares of the picture. Its blocks are well conditioned, whereas a multiplicative update of A
+    moves differences of pixels by a share of one over their number: it is left the last bit.
+    """
     tiny = torch.finfo(y.dtype).tiny ** 0.5
-    if v is not None:
-        total = reconstruct(y, camera, "pinv").mean().clamp_min(tiny)
-        u = (total / v.mean().clamp_min(tiny)).expand(camera.pixels, rank) / rank
-        return (u if bound is None else u.clamp_max(bound)).contiguous(), v
-    pixels = reconstruct(y, camera, method).clamp_min(0)
-    found = snpa(pixels.mT, rank)
-    u, v = found.abundances, found.spectra
-    u, v = (x.clamp_min(1e-4 * x.mean().clamp_min(tiny)) for x in (u, v))
-    return (u if bound is None else u.clamp_max(bound)).contiguous(), v.contiguous()
+    pixels = camera.pseudo_inverse(y)
+    weights = y.mean(0).clamp_min(torch.finfo(y.dtype).eps * float(y.mean()) + tiny).rsqrt()
+    if v is None:
+        seen = pixels if method == "pinv" else reconstruct(y, camera, method)
+        pure = snpa(seen.clamp_min(0).mT, rank).spectra
+    else:
+        pure = v
+    regs = Box(0.0, math.inf if bound is None else bound), NonNegative()
+    free = (0,) if v is not None else (0, 1)
+    problem = Problem(weights * pixels, NMF(), Frobenius(), regs, free=free)
+    factors = pixels.new_zeros(len(pixels), rank), weights[:, None] * pure
+    step = Alternating(HALS(), inner=10).to(y.device)
+    u, found = solve(step, problem, factors, max_iter=20, tol=0.0).factors
+    found = pure if v is not None else found / weights[:, None]
+    u, found = (x.clamp_min(1e-4 * x.mean().clamp_min(tiny)) for x in (u, found))
+    u = u if bound is None else u.clamp_max(bound)
+    return u.contiguous(), (found if v is None else v).contiguous(), pure
 
 
 def _result(found: Solution, camera: Patterns, start: Tensor, rescale: bool) -> SinglePixel:
@@ -158,60 +160,3 @@ def _result(found: Solution, camera: Patterns, start: Tensor, rescale: bool) -> 
     maps = u.mT.reshape(-1, *camera.shape)
     measured = plain(found.converged), plain(found.n_iter)
     return SinglePixel(maps, v, start, checks(found.history), *measured)
-
-
-def counts_of(y: Tensor, camera: SplitHadamard, gain: float = 1.0, pairs: bool = False) -> Tensor:
-    """Measurements from the counts of a file.
-
-    Args:
-        y: (m,) or (m, bands) counts; or (2 k, bands) where ``pairs``.
-        camera: the patterns.
-        gain: counts per unit.
-        pairs: whether each pattern is followed by its negative; the count of the pattern of zeros,
-            the dark current, is then taken off, and what falls below zero set to zero.
-
-    Raises:
-        ValueError: a gain that is not positive, or what does not fit the camera.
-
-    Example:
-        >>> counts_of(torch.tensor([9.0, 1.0, 5.0, 5.0]), SplitHadamard((2,)), 2.0, True).flatten()
-        tensor([4., 2., 2.])
-    """
-    if not gain > 0:
-        raise ValueError(f"the gain is positive, got {gain}")
-    y = y[:, None] if y.ndim == 1 else y
-    if pairs:
-        if bool((y < 0).any()):
-            raise ValueError(f"{int((y < 0).sum())} of {y.numel()} counts are negative")
-        y, dark = camera.from_pairs(y)
-        y = (y - dark).clamp_min(0)
-    check_measurements(y, camera, nonnegative=True)
-    return y / gain
-
-
-def write_singlepixel(found: SinglePixel, out: str | Path, settings: dict[str, Any]) -> list[Path]:
-    """Maps and spectra, a figure, and a report; all of them or nothing.
-
-    Args:
-        found: what was found.
-        out: the folder.
-        settings: what it was asked with, for the report.
-
-    Returns:
-        the files.
-    """
-    last = found.history[-1]
-    report = {
-        **settings,
-        "objective": last.objective,
-        "kkt": last.kkt,
-        "iterations": found.n_iter,
-        "converged": found.converged,
-        "seconds": last.seconds,
-    }
-    maps, spectra = (x.cpu().numpy() for x in (found.maps, found.spectra))
-    with written_together(out, FILES) as folder:
-        np.savez(folder / FILES[0], maps=maps, spectra=spectra)
-        save(unmixed_pictures(found.maps, found.spectra), folder / FILES[1])
-        (folder / FILES[2]).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return [Path(out) / name for name in FILES]

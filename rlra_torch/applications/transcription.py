@@ -3,78 +3,90 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..datasets.sounds import Note
 from ..estimators import convolutive_regression, nnkl
-from ..functional.spectrograms import stft_magnitudes
 from ..iterations import MU, Alternating
-from ..losses import KullbackLeibler
-from ..models import NMF
+from ..losses import KullbackLeibler, Several
+from ..models import NMF, Coupled
 from ..problem import Problem
 from ..regularizers import NonNegative
 from ..solvers import solve
 from .note_events import THRESHOLD, note_events
-from .note_templates import NoteTemplates, partials
+from .note_templates import NoteTemplates
+
+# How loudly known templates count, relative to a note of the recording.
+PRIOR = 3.0
+# Seconds over which the end of a recording fades.
+FADE = 0.2
 
 
-def activations(v: Tensor, notes: NoteTemplates, l1: float = 0.0, max_iter: int = 60) -> Tensor:
+def activations(v: Tensor, notes: NoteTemplates, max_iter: int = 60) -> Tensor:
     """How loud each note is in each frame, by Kullback-Leibler regression on known templates.
+
+    Without a penalty on their sum: where the templates have sum one, ``D(V, W H^T) + l1 sum H`` is
+    ``D(V, W G^T)`` and a constant, with ``G = (1 + l1) H``, so that it would only rescale them all.
 
     Args:
         v: (frequencies, frames) magnitudes.
         notes: the templates; of a window longer than one, when and how loudly each begins.
-        l1: weight of the activations, templates being of sum one.
         max_iter: iterations at most.
 
     Returns:
         (frames, notes).
     """
     if notes.templates.shape[1] == 1:
-        return nnkl(notes.templates[:, 0], v, "amu", l1=l1, max_iter=max_iter, tol=1e-3).x.mT
-    fit = convolutive_regression(v, notes.templates, l1=l1, max_iter=max_iter, tol=1e-3)
-    return fit.activations
+        return nnkl(notes.templates[:, 0], v, "amu", max_iter=max_iter, tol=1e-3).x.mT
+    return convolutive_regression(v, notes.templates, max_iter=max_iter, tol=1e-3).activations
 
 
 def adapted(
-    v: Tensor, notes: NoteTemplates, l1: float = 0.0, max_iter: int = 60, width: float = 0.5
+    v: Tensor, notes: NoteTemplates, prior: float = PRIOR, max_iter: int = 40
 ) -> tuple[NoteTemplates, Tensor]:
-    """Templates of another instrument made those of this recording, and the activations.
+    """Templates of another instrument moved towards that of this recording, and the activations.
 
-    Known templates start a factorization that moves them too. Outside of the partials of a note its
-    template is zero, and multiplicative updates leave it so: a template keeps its pitch.
+        min over W, H >= 0 of  D(V, W H^T) + c D(W0, W),    c = prior * sum(V) / notes
+
+    with D the Kullback-Leibler divergence: the known templates W0 count as if each had been heard
+    alone, ``prior`` times as loud as a note is on average. What is seldom heard stays as it was.
 
     Args:
         v: (frequencies, frames) magnitudes.
         notes: templates with a window of one frame.
-        l1: weight of the activations.
+        prior: trust in the templates, positive.
         max_iter: iterations at most.
-        width: semitones around each partial, to either side.
 
     Returns:
         the templates, of sum one, and (frames, notes).
 
     Raises:
-        ValueError: a longer window.
+        ValueError: a longer window, or a prior that is not positive.
 
     References:
-        | Vincent, Bertin, Badeau, Harmonic and inharmonic nonnegative matrix factorization for
-        | polyphonic pitch transcription (2008)
+        | Cemgil, Bayesian inference for nonnegative matrix factorisation models (2009)
+
+    Example:
+        >>> notes = NoteTemplates(torch.tensor([[[0.5]], [[0.5]]]), (60,))
+        >>> found, _ = adapted(torch.tensor([[3.0], [1.0]]), notes, prior=1.0)
+        >>> found.templates.flatten()  # between (0.5, 0.5) and (0.75, 0.25)
+        tensor([0.6250, 0.3750])
     """
     if notes.templates.shape[1] > 1:
         raise ValueError(
             "templates that adapt have a window of one frame; learn them with window=1"
         )
-    w = notes.templates[:, 0] * partials(notes, width)
-    h = activations(v, NoteTemplates(w[:, None] / w.sum(0), notes.pitches, notes.analysis), l1)
-    # What is small may grow, what is zero may not.
-    floor = 1e-3 * w.amax(0) * (w > 0)
-    start = (torch.maximum(w, floor) / w.sum(0), h.clamp_min(1e-6 * float(h.amax())))
-    regs = (NonNegative(), NonNegative(l1))
-    # Not by `nmf`, which lifts the zeros of a start; here they must stay.
-    problem = Problem(v, NMF(), KullbackLeibler(), regs)
-    w, h = solve(Alternating(MU(floor=0.0)), problem, start, max_iter=max_iter, tol=1e-4).factors
-    size = w.sum(0).clamp_min(torch.finfo(w.dtype).tiny)
+    if not prior > 0:
+        raise ValueError(f"the trust in the templates must be positive, got {prior}")
+    known = notes.templates[:, 0]
+    model = Coupled([(NMF(), (0, 1)), (NMF(), (0, 2))])
+    weight = prior * float(v.sum()) / known.shape[1]
+    loss = Several((KullbackLeibler(), KullbackLeibler()), (1.0, weight))
+    problem = Problem((v, known), model, loss, (NonNegative(),) * 3, free=(0, 1))
+    alone = torch.eye(known.shape[1]).to(known)
+    start = (known, activations(v, notes, max_iter=20), alone)
+    w, h, _ = solve(Alternating(MU()), problem, start, max_iter=max_iter, tol=1e-4).factors
+    size = w.sum(0)
     return NoteTemplates((w / size)[:, None], notes.pitches, notes.analysis), h * size
 
 
@@ -83,8 +95,8 @@ def transcribe(
     notes: NoteTemplates,
     *,
     adapt: bool = False,
+    network: nn.Module | None = None,
     threshold: float | None = None,
-    l1: float = 0.0,
 ) -> list[Note]:
     """The notes of a recording.
 
@@ -92,11 +104,13 @@ def transcribe(
         sound: (samples,) at the rate of the templates' analysis; silence has no notes.
         notes: templates of the notes that may occur.
         adapt: whether templates move towards the recording's own instrument; see `adapted`.
+        network: from magnitudes to templates and activations, as `training.transcriber` makes it
+            for the same notes and analysis; None: regression on the templates.
         threshold: see `note_events`.
-        l1: weight of the activations; templates have sum one, so that 1 halves all of them.
 
     Raises:
-        ValueError: a negative weight, a threshold outside of (0, 1), or no samples.
+        ValueError: a threshold outside of (0, 1), no samples, or templates
+            that adapt beside a network.
 
     References:
         | Wu, Marmoret, Cohen, Semi-supervised convolutive NMF for automatic music transcription
@@ -110,19 +124,25 @@ def transcribe(
         >>> [note.pitch for note in transcribe(sound, learn_notes({69: wave}))]
         [69]
     """
-    if l1 < 0 or (threshold is not None and not 0 < threshold < 1):
-        raise ValueError(f"l1 is at least 0 and the threshold in (0, 1), got {l1}, {threshold}")
+    if threshold is not None and not 0 < threshold < 1:
+        raise ValueError(f"the threshold lies between 0 and 1, got {threshold}")
+    if adapt and network is not None:
+        raise ValueError("a network has templates of its own, which do not adapt; leave one out")
     if sound.ndim != 1 or not len(sound):
         raise ValueError(f"a recording is (samples,), got shape {tuple(sound.shape)}")
-    v = stft_magnitudes(_faded(sound, notes.analysis.window), notes.analysis)
+    v = notes.analysis.magnitudes(_faded(sound, round(FADE * notes.analysis.rate)))
     if not v.sum() > 0:
         return []
-    # Magnitudes of mean one per entry, whatever the volume, so that one weight suits all.
+    # Mean one, whatever the volume.
     v = v / v.mean()
-    if adapt:
-        notes, h = adapted(v, notes, l1)
+    if network is not None:
+        with torch.no_grad():
+            w, h = network(v)
+        h = h * w.sum(0)
+    elif adapt:
+        notes, h = adapted(v, notes)
     else:
-        h = activations(v, notes, l1)
+        h = activations(v, notes)
     return note_events(h, notes, THRESHOLD if threshold is None else threshold)
 
 

@@ -36,6 +36,8 @@ FILES = (
     "factors.npz",
 )
 """What `Unmixing.write` may write."""
+# Values of an image up to which it is kept beside its factors, for the spectrum of each pixel.
+MEASURED = 2**25
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,9 @@ class Unmixing:
             arrays["wavelengths"] = self.image.wavelengths.cpu().numpy()
         if self.labels is not None:
             arrays["labels"] = np.array(self.labels)
+        if self.image.cube.numel() <= MEASURED:
+            pixels = self.image.matrix.mT / self.settings["scale"]
+            arrays["measured"] = pixels.cpu().numpy().astype(np.float16)
         if self.pixels is not None:
             arrays["pixels"] = self.pixels.cpu().numpy()
         np.savez(

@@ -12,7 +12,7 @@ from torch import Tensor
 from ..datasets import HyperspectralImage, ImageRegion, SpectralLibrary, resampled
 from ..estimators import loss_named
 from ..losses import BetaDivergence, Loss
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .methods import Fit, Method, Task, method_named
 from .unmixed import Unmixing
 

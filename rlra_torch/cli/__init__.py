@@ -10,17 +10,24 @@ import argparse
 import re
 import shutil
 import sys
+import time
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, NoReturn
 
+from .benchmark import add_benchmark
+from .completion import add_completion
 from .deconvolve import add_deconvolve
+from .doctor import add_doctor
 from .factorize import add_factorize
+from .finishing import finish
 from .networks import add_predict, add_test, add_train
 from .options import with_config
 from .rank import add_rank
 from .recover import add_recover
+from .report import add_report
 from .segment import add_segment
 from .singlepixel import add_singlepixel
 from .transcribe import add_learn_notes, add_transcribe
@@ -44,7 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parsed(argv)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            arguments.run(arguments)
+            begin = time.perf_counter()
+            with _figures(arguments):
+                arguments.run(arguments)
+            if hasattr(arguments, "reported"):
+                words = sys.argv[1:] if argv is None else argv
+                finish(arguments, words, time.perf_counter() - begin)
     except SystemExit as stop:
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
@@ -72,7 +84,7 @@ class _Parser(argparse.ArgumentParser):
         namespace: Any = None,  # noqa: ANN401
     ) -> Any:  # noqa: ANN401
         if args and self.get_default("configured"):
-            args = with_config(args)
+            args = with_config(args, self._option_string_actions)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
@@ -109,6 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _figures(arguments: argparse.Namespace) -> AbstractContextManager[None]:
+    """In which the figures of a command are drawn."""
+    if not getattr(arguments, "svg", False):
+        return nullcontext()
+    from ..plots.style import vector_too
+
+    return vector_too()
+
+
 def _as_options(message: str) -> str:
     """The sentence with the Python arguments that it advises written as options."""
     advice = r'(?<= )(clip_negative|init|library|rank|regions|variable)=(?:True|"(\w+)")?'
@@ -142,4 +163,8 @@ COMMANDS = (
     add_train,
     add_test,
     add_predict,
+    add_report,
+    add_benchmark,
+    add_doctor,
+    add_completion,
 )

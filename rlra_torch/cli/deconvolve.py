@@ -6,7 +6,16 @@ import argparse
 import json
 from typing import Any
 
-from .options import add_config, add_machine, add_seed, add_stopping, count, device_named
+from .options import (
+    add_config,
+    add_machine,
+    add_out,
+    add_resume,
+    add_seed,
+    add_stopping,
+    count,
+    device_named,
+)
 
 
 def add_deconvolve(commands: Any) -> None:  # noqa: ANN401
@@ -24,7 +33,8 @@ def add_deconvolve(commands: Any) -> None:  # noqa: ANN401
             "examples:\n"
             "  rlra deconvolve --config configs/calcium/traces.yaml --rate 30 \\\n"
             "      --data traces.csv --out runs/calcium\n"
-            "  rlra deconvolve --data image.npy --kernel-size 20 20 --kernels 2 --out runs/image"
+            "  rlra deconvolve --data image.npy --kernel-size 20 20 --kernels 2 \\\n"
+            "      --out runs/image"
         ),
     )
     parser.set_defaults(run=_run_deconvolve, configured=True)
@@ -45,9 +55,8 @@ def add_deconvolve(commands: Any) -> None:  # noqa: ANN401
     data.add_argument(
         "--shared", action="store_true", help="all traces, or images, have the same kernels"
     )
-    data.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
-    )
+    add_out(data)
+    add_resume(data)
     _add_fit(parser.add_argument_group("fit"))
     add_machine(parser.add_argument_group("machine and messages"))
 
@@ -95,6 +104,7 @@ def _run_deconvolve(arguments: argparse.Namespace) -> None:
     from ..applications.deconvolution import FILES, read_signals, write_deconvolution
     from ..applications.output import check_writable
     from ..estimators import deconvolve
+    from .working import working
 
     check_writable(arguments.out, FILES)
     device = device_named(arguments.device)
@@ -104,7 +114,7 @@ def _run_deconvolve(arguments: argparse.Namespace) -> None:
             raise ValueError("give --kernel-size, or --kernel-seconds with --rate")
         size = kernel_samples(arguments.kernel_seconds, rate)
     y = read_signals(arguments.data, getattr(torch, arguments.dtype))
-    try:
+    with working(arguments, "deconvolving"):
         fit = deconvolve(
             y.to(device),
             size,
@@ -119,8 +129,6 @@ def _run_deconvolve(arguments: argparse.Namespace) -> None:
             tol=arguments.tol,
             seed=arguments.seed,
         )
-    except torch.OutOfMemoryError as error:
-        raise MemoryError from error
     names = ("data", "rate", "kernels", "nonnegative", "shared", "reweights", "seed")
     settings = {"kernel_size": size, **{name: getattr(arguments, name) for name in names}}
     written = [str(path) for path in write_deconvolution(fit, y, arguments.out, settings, rate)]

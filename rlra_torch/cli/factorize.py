@@ -8,7 +8,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import count, device_named, loss_of
+from .options import (
+    add_config,
+    add_loss,
+    add_machine,
+    add_matrix,
+    add_out,
+    add_resume,
+    add_seed,
+    add_stopping,
+    count,
+    device_named,
+)
 
 if TYPE_CHECKING:
     from ..applications.factorizing import Outcome
@@ -35,37 +46,28 @@ def add_factorize(commands: Any) -> None:  # noqa: ANN401
             "      --rank 20 --loss kl --out runs/counts"
         ),
     )
-    parser.set_defaults(run=_run_factorize)
+    parser.set_defaults(run=_run_factorize, configured=True)
     _add_data(parser.add_argument_group("data and results"))
     _add_fit(parser.add_argument_group("fit"))
-    _add_machine(parser.add_argument_group("machine and messages"))
+    add_machine(parser.add_argument_group("machine and messages"), dtype=None)
 
 
 def _add_data(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--data",
-        required=True,
-        metavar="FILE",
-        help="a matrix: .npy, .npz, .csv, .tsv, .mat, .mtx, .zarr or .h5; NaN is missing",
-    )
-    group.add_argument("--variable", metavar="NAME", help="the array of a file that holds several")
+    add_config(group)
+    add_matrix(group)
     group.add_argument(
         "--weights",
         metavar="FILE",
         help="nonnegative weights or a mask of the same shape; 0 is missing",
     )
-    group.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where the factors and checkpoints go"
-    )
+    add_out(group)
     group.add_argument(
         "--chunk-rows",
         type=count,
         metavar="K",
         help="read so many rows at a time and never hold the matrix",
     )
-    group.add_argument(
-        "--resume", action="store_true", help="refuse to begin where there is no checkpoint"
-    )
+    add_resume(group)
     group.add_argument(
         "--checkpoint-seconds",
         type=float,
@@ -77,12 +79,7 @@ def _add_data(group: argparse._ArgumentGroup) -> None:
 
 def _add_fit(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--rank", required=True, type=count, help="number of components")
-    group.add_argument(
-        "--loss",
-        type=loss_of,
-        default="frobenius",
-        help="frobenius, kl, is, or the number beta of a beta-divergence (default: frobenius)",
-    )
+    add_loss(group)
     group.add_argument(
         "--method",
         metavar="NAME",
@@ -95,33 +92,8 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         help="random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca (default: nndsvda; "
         "random with --chunk-rows and on several processes)",
     )
-    for name, kind, default, what in (
-        ("max-iter", count, 500, "earlier iterations included"),
-        ("tol", float, 1e-5, "on the scale-free KKT residual"),
-        ("check-every", count, 10, "iterations between two checks"),
-        ("seed", int, 0, "of random starts"),
-    ):
-        shown = "X" if kind is float else "N"
-        group.add_argument(
-            f"--{name}",
-            type=kind,
-            default=default,
-            metavar=shown,
-            help=f"{what} (default: %(default)s)",
-        )
-
-
-def _add_machine(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
-    group.add_argument(
-        "--dtype",
-        choices=("float32", "float64"),
-        metavar="TYPE",
-        help="float32 or float64 (default: that of the data, float32 for integers)",
-    )
-    said = group.add_mutually_exclusive_group()
-    said.add_argument("--json", action="store_true", help="print the results as JSON")
-    said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+    add_stopping(group, max_iter=500, tol=1e-5, check_every=10)
+    add_seed(group)
 
 
 def _run_factorize(arguments: argparse.Namespace) -> None:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 from typing import Any
+
+from .options import (
+    add_config,
+    add_device,
+    add_dtype,
+    add_out,
+    add_resume,
+    add_said,
+    add_seed,
+    device_named,
+)
 
 
 def add_train(commands: Any) -> None:  # noqa: ANN401
@@ -19,6 +31,9 @@ def add_train(commands: Any) -> None:  # noqa: ANN401
         "  rlra train --config configs/unmixing/nalmu.yaml --ckpt_path runs/nalmu",
         "resume from this checkpoint, or from the newest last.ckpt below a folder",
     )
+    add_out(parser, "trainer.default_root_dir")
+    add_resume(parser)
+    _add_shared(parser)
     parser.set_defaults(run=_run_train)
 
 
@@ -35,7 +50,8 @@ def add_test(commands: Any) -> None:  # noqa: ANN401
         "a checkpoint, or a folder whose newest best.ckpt is taken; without one: the\n"
         "network as it is before training",
     )
-    parser.add_argument("--out", metavar="FOLDER", help="where to write (default: the run)")
+    add_out(parser, "the run")
+    _add_shared(parser)
     parser.set_defaults(run=_run_test)
 
 
@@ -57,7 +73,8 @@ def add_predict(commands: Any) -> None:  # noqa: ANN401
     parser.add_argument(
         "--endmembers", metavar="FILE", help=".npy, bands x r, for networks that know the spectra"
     )
-    parser.add_argument("--out", metavar="FOLDER", help="where to write (default: the run)")
+    add_out(parser, "the run")
+    _add_shared(parser)
     parser.set_defaults(run=_run_predict)
 
 
@@ -78,40 +95,71 @@ def _add_configured(
         "shows them all.",
         epilog=f"examples:\n{examples}",
     )
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="a YAML file; given again, later ones over earlier ones"
-        + ("" if name == "train" else " (default: the one saved with the checkpoint)"),
-        required=name == "train",
-    )
+    saved = "the one saved with the checkpoint"
+    add_config(parser, None if name == "train" else saved, required=name == "train")
     parser.add_argument("--ckpt_path", metavar="PATH", help=checkpoint)
     parser.set_defaults(overrides=[])
     return parser
 
 
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    """Add what other commands call so, over the keys of the configuration."""
+    group = parser.add_argument_group("machine and messages", "over the configuration")
+    add_device(group, "trainer.accelerator and .devices")
+    add_dtype(group, None, "trainer.precision")
+    add_seed(group, "seed_everything")
+    add_said(group)
+
+
+def _overrides(arguments: argparse.Namespace) -> list[str]:
+    """The words for Lightning, of which those that are no option of ours come last."""
+    found: list[str] = []
+    if arguments.device is not None:
+        device = device_named(arguments.device)
+        kind = "gpu" if device.type == "cuda" else device.type
+        devices = "1" if device.index is None else f"[{device.index}]"
+        found += ["--trainer.accelerator", kind, "--trainer.devices", devices]
+    if arguments.dtype is not None:
+        precision = "64-true" if arguments.dtype == "float64" else "32-true"
+        found += ["--trainer.precision", precision]
+    if arguments.seed is not None:
+        found += ["--seed_everything", str(arguments.seed)]
+    return [*found, *arguments.overrides]
+
+
+def _tell(result: dict[str, Any], arguments: argparse.Namespace) -> None:
+    if arguments.json and result:
+        print(json.dumps(result))
+
+
 def _run_train(arguments: argparse.Namespace) -> None:
     from ..training.command import train
 
-    train(arguments.config, arguments.overrides, arguments.ckpt_path)
+    where = [] if arguments.out is None else ["--trainer.default_root_dir", arguments.out]
+    overrides = [*where, *_overrides(arguments)]
+    silent = arguments.json or arguments.quiet
+    result = train(arguments.config, overrides, arguments.ckpt_path, arguments.resume, silent)
+    _tell(result, arguments)
 
 
 def _run_test(arguments: argparse.Namespace) -> None:
     from ..training.command import test
 
-    test(arguments.config, arguments.overrides, arguments.ckpt_path, arguments.out)
+    overrides, silent = _overrides(arguments), arguments.json or arguments.quiet
+    result = test(arguments.config, overrides, arguments.ckpt_path, arguments.out, silent)
+    _tell(result, arguments)
 
 
 def _run_predict(arguments: argparse.Namespace) -> None:
     from ..training.command import predict
 
-    predict(
+    result = predict(
         arguments.config,
-        arguments.overrides,
+        _overrides(arguments),
         arguments.ckpt_path,
         arguments.out,
         arguments.data,
         arguments.endmembers,
+        arguments.json or arguments.quiet,
     )
+    _tell(result, arguments)

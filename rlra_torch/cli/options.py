@@ -4,48 +4,101 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
 
 
-def add_config(group: argparse._ArgumentGroup) -> None:
-    """Add ``--config``, which `with_config` reads before all others."""
+def add_config(
+    group: argparse._ActionsContainer, default: str | None = None, required: bool = False
+) -> None:
+    """Add ``--config``; the parser reads it where its default ``configured`` is set."""
     group.add_argument(
         "--config",
+        action="append",
+        default=[],
         metavar="FILE",
-        help="options by their long names, as .yaml; those given here come before them",
+        required=required,
+        help="options by their long names, as .yaml; later files win over earlier ones, and what "
+        "is given here over all" + _otherwise(default),
     )
 
 
-def with_config(words: Sequence[str]) -> list[str]:
+def with_config(words: Sequence[str], known: Collection[str]) -> list[str]:
     """The words of a command line, after those in the file that ``--config`` names.
 
+    Args:
+        words: of the command line.
+        known: the options that there are, with their dashes.
+
     Raises:
-        ValueError: the file is not a list of options.
+        ValueError: the file is not a list of options, or has one that is not known.
     """
     reader = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    reader.add_argument("--config")
-    path = reader.parse_known_args(words)[0].config
-    if path is None:
-        return list(words)
+    reader.add_argument("--config", action="append", default=[])
+    found: dict[str, list[str]] = {}
+    for path in reader.parse_known_args(words)[0].config:
+        for name, value in _read(path).items():
+            option = "--" + str(name).replace("_", "-")
+            if option not in known or option in ("--config", "--help"):
+                raise ValueError(
+                    f"'{path}' has an option {str(name)!r}, which this command has not"
+                )
+            values = value if isinstance(value, list) else [] if value is True else [value]
+            absent = value is False or value is None
+            found[option] = [] if absent else [option, *map(str, values)]
+    return [*(word for option in found.values() for word in option), *words]
+
+
+def _read(path: str) -> dict[str, Any]:
     import yaml
 
     with open(path, encoding="utf-8") as file:
-        options = yaml.safe_load(file)
+        try:
+            options = yaml.safe_load(file)
+        except (yaml.YAMLError, UnicodeDecodeError):
+            options = None
     if not isinstance(options, dict):
         raise ValueError(f"'{path}' must hold options as 'name: value', one a line")
-    found: list[str] = []
-    for name, value in options.items():
-        values = value if isinstance(value, list) else [] if value is True else [value]
-        if value is not False:
-            found += [f"--{name}", *map(str, values)]
-    return [*found, *words]
+    return options
 
 
-def add_loss(group: argparse._ArgumentGroup) -> None:
+def add_out(group: argparse._ActionsContainer, default: str | None = None) -> None:
+    """Add ``--out``; without a default, in words, it is required and gets the page of the run."""
+    if default is None:
+        group.set_defaults(reported=True)
+    group.add_argument(
+        "--out",
+        required=default is None,
+        metavar="FOLDER",
+        help="where to write; other files in it stay" + _otherwise(default),
+    )
+    group.add_argument("--svg", action="store_true", help="figures as .svg too, beside the .png")
+
+
+def add_resume(group: argparse._ActionsContainer) -> None:
+    """Add ``--resume``."""
+    group.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with what was interrupted; refuse to begin where there is nothing",
+    )
+
+
+def add_matrix(group: argparse._ActionsContainer) -> None:
+    """Add ``--data`` and ``--variable`` of a matrix."""
+    group.add_argument(
+        "--data",
+        required=True,
+        metavar="FILE",
+        help="a matrix: .npy, .npz, .csv, .tsv, .mat, .mtx, .zarr or .h5; NaN is missing",
+    )
+    group.add_argument("--variable", metavar="NAME", help="the array of a file that holds several")
+
+
+def add_loss(group: argparse._ActionsContainer) -> None:
     """Add ``--loss``."""
     group.add_argument(
         "--loss",
@@ -55,11 +108,11 @@ def add_loss(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_stopping(group: argparse._ArgumentGroup, max_iter: int, tol: float) -> None:
-    """Add ``--max-iter`` and ``--tol``."""
-    group.add_argument(
-        "--max-iter", type=count, default=max_iter, metavar="N", help="default: %(default)s"
-    )
+def add_stopping(
+    group: argparse._ActionsContainer, max_iter: int, tol: float, check_every: int | None = None
+) -> None:
+    """Add ``--max-iter``, ``--tol`` and, where it can be chosen, ``--check-every``."""
+    add_max_iter(group, max_iter)
     group.add_argument(
         "--tol",
         type=float,
@@ -67,28 +120,86 @@ def add_stopping(group: argparse._ArgumentGroup, max_iter: int, tol: float) -> N
         metavar="X",
         help="on the scale-free KKT residual (default: %(default)s)",
     )
+    if check_every is not None:
+        add_check_every(group, check_every)
 
 
-def add_seed(group: argparse._ArgumentGroup) -> None:
-    """Add ``--seed``."""
+def add_max_iter(group: argparse._ActionsContainer, most: int) -> None:
+    """Add ``--max-iter``."""
     group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of random starts (default: %(default)s)"
+        "--max-iter",
+        type=count,
+        default=most,
+        metavar="N",
+        help="most iterations (default: %(default)s)",
     )
 
 
-def add_machine(group: argparse._ArgumentGroup) -> None:
-    """Add where and how exactly to compute, and what to print."""
-    group.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1, ... (default: cpu)")
+def add_check_every(group: argparse._ActionsContainer, default: int) -> None:
+    """Add ``--check-every``."""
+    group.add_argument(
+        "--check-every",
+        type=count,
+        default=default,
+        metavar="N",
+        help="iterations between two checks (default: %(default)s)",
+    )
+
+
+def add_seed(group: argparse._ActionsContainer, default: str | None = None) -> None:
+    """Add ``--seed``, 0 without a default in words."""
+    group.add_argument(
+        "--seed",
+        type=int,
+        default=0 if default is None else None,
+        metavar="N",
+        help="of all that is random" + _otherwise(default or "0"),
+    )
+
+
+def add_device(group: argparse._ActionsContainer, default: str | None = None) -> None:
+    """Add ``--device``, the CPU without a default in words."""
+    group.add_argument(
+        "--device",
+        default="cpu" if default is None else None,
+        help="cpu, cuda, cuda:1, ..." + _otherwise(default or "cpu"),
+    )
+
+
+def add_dtype(
+    group: argparse._ActionsContainer, default: str | None, otherwise: str | None = None
+) -> None:
+    """Add ``--dtype``, with what it is where nothing is given."""
     group.add_argument(
         "--dtype",
         choices=("float32", "float64"),
-        default="float32",
-        help="float32 (default) or float64",
+        default=default,
+        help="float32 or float64" + _otherwise(otherwise or default),
         metavar="TYPE",
     )
+
+
+def add_machine(group: argparse._ActionsContainer, dtype: str | None = "float32") -> None:
+    """Add where and how exactly to compute, and what to print; None: as exactly as the data."""
+    add_device(group)
+    add_dtype(group, dtype, "that of the data, float32 for integers" if dtype is None else None)
+    add_said(group)
+
+
+def _otherwise(default: str | None) -> str:
+    return "" if default is None else f" (default: {default})"
+
+
+def add_said(group: argparse._ActionsContainer) -> None:
+    """Add ``--json`` and ``--quiet``."""
     said = group.add_mutually_exclusive_group()
-    said.add_argument("--json", action="store_true", help="print the results as JSON")
+    add_json(said)
     said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+
+
+def add_json(group: argparse._ActionsContainer) -> None:
+    """Add ``--json``."""
+    group.add_argument("--json", action="store_true", help="print the results as JSON")
 
 
 def device_named(name: str) -> torch.device:

@@ -8,7 +8,18 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .options import add_loss, add_machine, add_seed, add_stopping, count, device_named
+from .options import (
+    add_config,
+    add_loss,
+    add_machine,
+    add_matrix,
+    add_out,
+    add_resume,
+    add_seed,
+    add_stopping,
+    count,
+    device_named,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,18 +47,12 @@ def add_rank(commands: Any) -> None:  # noqa: ANN401
             "  rlra rank --data table.csv --ranks 2,4,8,16 --folds 10 --out runs/table"
         ),
     )
-    parser.set_defaults(run=_run_rank)
+    parser.set_defaults(run=_run_rank, configured=True)
     data = parser.add_argument_group("data and results")
-    data.add_argument(
-        "--data",
-        required=True,
-        metavar="FILE",
-        help="a matrix: .npy, .npz, .csv, .tsv, .mat, .mtx, .zarr or .h5; NaN is missing",
-    )
-    data.add_argument("--variable", metavar="NAME", help="the array of a file that holds several")
-    data.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
-    )
+    add_config(data)
+    add_matrix(data)
+    add_out(data)
+    add_resume(data)
     _add_fit(parser.add_argument_group("fit"))
     add_machine(parser.add_argument_group("machine and messages"))
 
@@ -98,6 +103,8 @@ def _run_rank(arguments: argparse.Namespace) -> None:
     from ..rank import select_rank
 
     check_writable(arguments.out, FILES)
+    if arguments.resume and not any(Path(arguments.out).glob("rank_*.npz")):
+        raise ValueError(f"there is no finished rank in '{arguments.out}' to go on from")
     y, watch = _data(arguments), _Watch(len(arguments.ranks), arguments.quiet)
     try:
         selection = select_rank(

@@ -6,7 +6,16 @@ import argparse
 import json
 from typing import Any
 
-from .options import add_machine, add_seed, count, device_named
+from .options import (
+    add_config,
+    add_machine,
+    add_max_iter,
+    add_out,
+    add_resume,
+    add_seed,
+    count,
+    device_named,
+)
 
 
 def add_recover(commands: Any) -> None:  # noqa: ANN401
@@ -22,13 +31,15 @@ def add_recover(commands: Any) -> None:  # noqa: ANN401
             "figure and a report with the error."
         ),
         epilog=(
-            "example:\n"
+            "examples:\n"
+            "  rlra recover --config configs/imaging/recover.yaml --out runs/recovered\n"
             "  rlra recover --data indian_pines --crop 64 --ratio 8 --snr 40 \\\n"
             "      --out runs/recovered"
         ),
     )
-    parser.set_defaults(run=_run_recover)
+    parser.set_defaults(run=_run_recover, configured=True)
     data = parser.add_argument_group("data and results")
+    add_config(data)
     data.add_argument(
         "--data",
         required=True,
@@ -37,9 +48,8 @@ def add_recover(commands: Any) -> None:  # noqa: ANN401
     )
     data.add_argument("--variable", metavar="NAME", help="which variable of a .mat file")
     data.add_argument("--crop", type=count, metavar="N", help="only the first N rows and columns")
-    data.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
-    )
+    add_out(data)
+    add_resume(data)
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument(
         "--ratio", required=True, type=float, metavar="N", help="pixels for each sample"
@@ -53,9 +63,7 @@ def add_recover(commands: Any) -> None:  # noqa: ANN401
     fit.add_argument(
         "--tv", type=float, metavar="X", help="weight of the variation (default: from the noise)"
     )
-    fit.add_argument(
-        "--max-iter", type=count, default=160, metavar="N", help="sweeps (default: 160)"
-    )
+    add_max_iter(fit, 320)
     add_machine(parser.add_argument_group("machine and messages"))
 
 
@@ -66,13 +74,14 @@ def _run_recover(arguments: argparse.Namespace) -> None:
     from ..applications.recovered import FILES, write_recovery
     from ..applications.recovery import recover, sampled
     from ..datasets import load_image
+    from .working import working
 
     check_writable(arguments.out, FILES)
     device, dtype = device_named(arguments.device), getattr(torch, arguments.dtype)
     cube = load_image(arguments.data, arguments.variable, dtype=dtype).cube.to(device)
     cube = cube[: arguments.crop, : arguments.crop]
     y, operator, noise = sampled(cube, arguments.ratio, arguments.snr, arguments.seed)
-    try:
+    with working(arguments, "recovering"):
         fit = recover(
             y,
             operator,
@@ -81,8 +90,6 @@ def _run_recover(arguments: argparse.Namespace) -> None:
             noise=noise,
             max_iter=arguments.max_iter,
         )
-    except torch.OutOfMemoryError as error:
-        raise MemoryError from error
     settings = {name: getattr(arguments, name) for name in ("data", "ratio", "snr", "rank", "seed")}
     report, files = write_recovery(fit, cube, y, operator, arguments.out, settings)
     written = [str(path) for path in files]

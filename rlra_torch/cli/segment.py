@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from .options import add_machine, add_stopping, count, device_named
+from .options import add_config, add_machine, add_out, add_resume, add_stopping, count, device_named
 
 
 def add_segment(commands: Any) -> None:  # noqa: ANN401
@@ -21,21 +21,24 @@ def add_segment(commands: Any) -> None:  # noqa: ANN401
             "regions, a figure and a report."
         ),
         epilog=(
-            "example:\n  rlra segment --data movie.tif --decay 3.7 --background 3 --lam 0.5 \\\n"
+            "examples:\n"
+            "  rlra segment --config configs/calcium/movie.yaml --data movie.tif \\\n"
+            "      --out runs/movie\n"
+            "  rlra segment --data movie.tif --decay 3.7 --background 3 --lam 0.5 \\\n"
             "      --out runs/movie"
         ),
     )
-    parser.set_defaults(run=_run_segment)
+    parser.set_defaults(run=_run_segment, configured=True)
     data = parser.add_argument_group("data and results")
+    add_config(data)
     data.add_argument(
         "--data",
         required=True,
         metavar="FILE",
         help="frames x rows x columns (.npy), or a page a frame (.tif, .tiff)",
     )
-    data.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
-    )
+    add_out(data)
+    add_resume(data)
     fit = parser.add_argument_group("fit")
     fit.add_argument(
         "--decay", required=True, type=float, metavar="X", help="time constant, in frames"
@@ -43,7 +46,7 @@ def add_segment(commands: Any) -> None:  # noqa: ANN401
     fit.add_argument(
         "--lam",
         type=float,
-        default=0.8,
+        default=0.7,
         metavar="X",
         help="weight of the penalty, in units of the noise (default: %(default)s)",
     )
@@ -71,16 +74,15 @@ def _run_segment(arguments: argparse.Namespace) -> None:
     from ..applications.calcium_movies import FILES, read_movie, write_segmentation
     from ..applications.output import check_writable
     from ..estimators import segment
+    from .working import working
 
     check_writable(arguments.out, FILES)
     device = device_named(arguments.device)
     movie = read_movie(arguments.data, getattr(torch, arguments.dtype))
     names = ("decay", "lam", "columns", "background", "max_iter", "tol")
     settings = {name: getattr(arguments, name) for name in names}
-    try:
+    with working(arguments, "segmenting"):
         fit = segment(movie.to(device), **settings)
-    except torch.OutOfMemoryError as error:
-        raise MemoryError from error
     settings = {"data": arguments.data, **settings}
     written = [str(path) for path in write_segmentation(fit, movie, arguments.out, settings)]
     if arguments.json:

@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .options import add_machine, add_stopping, count, device_named
+from .options import add_config, add_machine, add_out, add_resume, add_stopping, count, device_named
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..operators import SplitHadamard
 
 
 def add_singlepixel(commands: Any) -> None:  # noqa: ANN401
     """Add the parser."""
     parser = commands.add_parser(
         "singlepixel",
-        usage="rlra singlepixel --data FILE --shape N N --rank R --out FOLDER [options]",
+        usage="rlra singlepixel --data FILE --shape N N --out FOLDER [options]",
         help="reconstruct and unmix what a single-pixel camera measured",
         description=(
-            "Joint reconstruction and unmixing of single-pixel measurements through split\n"
-            "Hadamard patterns, KL(Y, A U V'). Writes abundances, spectra, a figure and a\n"
-            "report."
+            "Pictures from measurements through split Hadamard patterns: spectra and their\n"
+            "abundances at once (default), those of known spectra, or band by band.\n"
+            "Writes pictures, spectra, a figure and a report."
         ),
         epilog=(
-            "example:\n"
-            "  rlra singlepixel --data cat.npy --shape 64 64 --order sequency --pairs \\\n"
-            "      --gain 100 --rank 2 --out runs/cat"
+            "examples:\n"
+            "  rlra singlepixel --config configs/imaging/singlepixel.yaml --data cat.npy \\\n"
+            "      --rank 2 --out runs/cat\n"
+            "  rlra singlepixel --data cat.npy --shape 64 64 --method kl+tv \\\n"
+            "      --spectra filters.csv --out runs/known"
         ),
     )
-    parser.set_defaults(run=_run_singlepixel)
-    data = parser.add_argument_group("data and results")
+    parser.set_defaults(run=_run_singlepixel, configured=True)
+    _add_data(parser.add_argument_group("data and results"))
+    _add_fit(parser.add_argument_group("fit"))
+    add_machine(parser.add_argument_group("machine and messages"))
+
+
+def _add_data(data: argparse._ArgumentGroup) -> None:
+    add_config(data)
     data.add_argument(
         "--data", required=True, metavar="FILE", help="counts (.npy, .csv): patterns x bands"
     )
-    data.add_argument("--out", required=True, metavar="FOLDER", help="where to write")
+    add_out(data)
+    add_resume(data)
     data.add_argument(
         "--shape", required=True, type=count, nargs=2, metavar="N", help="rows and columns"
     )
@@ -49,12 +63,30 @@ def add_singlepixel(commands: Any) -> None:  # noqa: ANN401
         "current is taken off",
     )
     data.add_argument("--gain", type=float, default=1.0, metavar="X", help="counts per unit")
-    fit = parser.add_argument_group("fit")
-    fit.add_argument("--rank", required=True, type=count, metavar="R", help="components")
-    fit.add_argument("--l1", type=float, default=0.0, metavar="X", help="weight of both factors")
-    fit.add_argument("--bound", type=float, metavar="X", help="of the abundances (default: none)")
+    data.add_argument(
+        "--spectra", metavar="FILE", help="known spectra, bands x components, any table"
+    )
+
+
+def _add_fit(fit: argparse._ArgumentGroup) -> None:
+    fit.add_argument(
+        "--method",
+        default="joint",
+        metavar="NAME",
+        help="joint (default): spectra and abundances; or pinv, nnls, kl, anscombe, tv, kl+tv: "
+        "abundances of known spectra, or a picture of each band",
+    )
+    fit.add_argument("--rank", type=count, metavar="R", help="components, where none is known")
+    fit.add_argument("--l1", type=float, default=0.0, metavar="X", help="joint: of both factors")
+    fit.add_argument("--bound", type=float, metavar="X", help="joint: of the abundances")
+    fit.add_argument(
+        "--tv",
+        type=float,
+        default=0.1,
+        metavar="X",
+        help="tv, kl+tv: weight of jumps, in the unit of the pictures (default: %(default)s)",
+    )
     add_stopping(fit, max_iter=200, tol=1e-5)
-    add_machine(parser.add_argument_group("machine and messages"))
 
 
 def _run_singlepixel(arguments: argparse.Namespace) -> None:
@@ -62,29 +94,53 @@ def _run_singlepixel(arguments: argparse.Namespace) -> None:
 
     from ..applications.deconvolution import read_signals
     from ..applications.output import check_writable
-    from ..applications.singlepixel import FILES, counts_of, unmix_measurements, write_singlepixel
+    from ..applications.singlepixel_files import FILES, counts_of, read_spectra, write_singlepixel
     from ..operators import SplitHadamard
+    from .working import working
 
     check_writable(arguments.out, FILES)
     device = device_named(arguments.device)
     camera = SplitHadamard(arguments.shape, arguments.order, arguments.patterns).to(device)
     y = read_signals(arguments.data, getattr(torch, arguments.dtype)).to(device)
     y = counts_of(y, camera, arguments.gain, arguments.pairs)
-    found = unmix_measurements(
-        y,
-        camera,
-        arguments.rank,
-        l1=arguments.l1,
-        bound=arguments.bound,
-        max_iter=arguments.max_iter,
-        tol=arguments.tol,
-    )
-    names = ("data", "shape", "order", "patterns", "pairs", "gain", "rank", "l1", "bound")
-    settings = {name: getattr(arguments, name) for name in names}
-    written = [str(path) for path in write_singlepixel(found, arguments.out, settings)]
-    last = found.history[-1]
+    spectra = None if arguments.spectra is None else read_spectra(arguments.spectra)
+    with working(arguments, "unmixing"):
+        pictures, spectra, fit = _fitted(arguments, y, camera, spectra)
+    names = ("data", "shape", "order", "patterns", "pairs", "gain", "spectra", "method", "rank")
+    settings = {name: getattr(arguments, name) for name in (*names, "l1", "bound", "tv")}
+    report = {**settings, **fit}
+    written = write_singlepixel(pictures, camera, spectra, arguments.out, report)
+    files = [str(path) for path in written]
     if arguments.json:
-        print(json.dumps({"converged": found.converged, "kkt": last.kkt, "files": written}))
+        print(json.dumps({**fit, "files": files}))
     elif not arguments.quiet:
-        print(f"{found.n_iter} rounds, KL {last.objective:.6g}, KKT residual {last.kkt:.2g}")
-        print("\n".join(written))
+        if fit:
+            print(
+                f"{fit['iterations']} rounds, KL {fit['objective']:.6g}, "
+                f"KKT residual {fit['kkt']:.2g}"
+            )
+        print("\n".join(files))
+
+
+def _fitted(
+    arguments: argparse.Namespace, y: Tensor, camera: SplitHadamard, spectra: Tensor | None
+) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+    """Pictures, their spectra, and how the fit went."""
+    from ..applications.reconstruction import reconstruct
+    from ..applications.singlepixel import unmix_measurements
+    from ..applications.singlepixel_files import report_of
+
+    stop = {"max_iter": arguments.max_iter, "tol": arguments.tol}
+    if arguments.method == "joint":
+        if arguments.rank is None and spectra is None:
+            raise ValueError("give --rank, or --spectra, or a --method other than joint")
+        bounds = {"l1": arguments.l1, "bound": arguments.bound}
+        found = unmix_measurements(y, camera, arguments.rank, spectra=spectra, **bounds, **stop)
+        return found.maps.flatten(1).mT, found.spectra, report_of(found)
+    for name in ("rank", "bound"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} is for --method joint, got --method {arguments.method}")
+    if arguments.method in ("pnp", "kl+pnp"):
+        raise ValueError("plug-and-play takes a module: use reconstruct(..., denoiser=) in Python")
+    settings = {"spectra": spectra, "gain": arguments.gain, "tv": arguments.tv}
+    return reconstruct(y, camera, arguments.method, **settings, **stop), spectra, {}

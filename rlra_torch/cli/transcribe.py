@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .options import count
+from .options import add_config, add_said, count
 
 
 def add_learn_notes(commands: Any) -> None:  # noqa: ANN401
@@ -20,21 +20,36 @@ def add_learn_notes(commands: Any) -> None:  # noqa: ANN401
             "Learn a template of each note from a folder of sounds, one file for each note,\n"
             "its pitch in the name: 60.wav, C4.wav, F#3.flac or ISOL_M60_S0.wav."
         ),
-        epilog="example:\n  rlra learn-notes piano/ --window 10 -o piano.npz",
+        epilog=(
+            "examples:\n"
+            "  rlra learn-notes piano/ --window 4 -o piano.npz\n"
+            "  rlra learn-notes piano/ --config configs/music/learn_notes.yaml -o piano.npz"
+        ),
     )
-    parser.set_defaults(run=_run_learn_notes)
+    parser.set_defaults(run=_run_learn_notes, configured=True)
+    add_config(parser)
     parser.add_argument("folder", metavar="FOLDER", help="sounds of isolated notes")
     parser.add_argument(
-        "-o", "--out", default="notes.npz", metavar="FILE", help="default: %(default)s"
+        "-o",
+        "--notes",
+        default="notes.npz",
+        metavar="FILE",
+        help="where the templates go (default: %(default)s)",
     )
     parser.add_argument(
         "--window",
         type=count,
         default=1,
         metavar="N",
-        help="frames of 20 ms of a template: 1 for NMF (default), 10 for convolutive NMF",
+        help="frames of 20 ms of a template: 1 for NMF (default), 4 for convolutive NMF",
     )
-    parser.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+    parser.add_argument(
+        "--representation",
+        choices=("stft", "cqt"),
+        default="stft",
+        help="rows of the spectra: at equal distances, or quarter tones (default: %(default)s)",
+    )
+    add_said(parser)
 
 
 def add_transcribe(commands: Any) -> None:  # noqa: ANN401
@@ -50,12 +65,14 @@ def add_transcribe(commands: Any) -> None:  # noqa: ANN401
         epilog=(
             "examples:\n"
             "  rlra transcribe song.wav --notes piano.npz -o song.mid\n"
-            "  rlra transcribe song.wav --notes piano.npz --adapt -o song.mid"
+            "  rlra transcribe song.wav --notes piano.npz --adapt -o song.mid\n"
+            "  rlra transcribe song.wav --config configs/music/transcribe.yaml -o song.mid"
         ),
     )
-    parser.set_defaults(run=_run_transcribe)
+    parser.set_defaults(run=_run_transcribe, configured=True)
+    add_config(parser)
     parser.add_argument("sound", metavar="SOUND", help="a recording: .wav, .flac, .ogg, ...")
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the MIDI file")
+    parser.add_argument("-o", "--midi", required=True, metavar="FILE", help="where the notes go")
     parser.add_argument(
         "--notes",
         default="notes.npz",
@@ -63,29 +80,29 @@ def add_transcribe(commands: Any) -> None:  # noqa: ANN401
         help="templates by rlra learn-notes (default: %(default)s)",
     )
     parser.add_argument(
-        "--adapt", action="store_true", help="the instrument is another one: move the templates"
+        "--adapt", action="store_true", help="another instrument: move the templates, of one frame"
     )
     parser.add_argument("--truth", metavar="FILE", help="MIDI of what was played, to score with")
     parser.add_argument(
         "--threshold", type=float, metavar="X", help="of onsets, relative to the strongest"
     )
-    parser.add_argument(
-        "--l1", type=float, default=0.0, metavar="X", help="sparsity (default: %(default)s)"
-    )
-    said = parser.add_mutually_exclusive_group()
-    said.add_argument("--json", action="store_true", help="print the results as JSON")
-    said.add_argument("--quiet", action="store_true", help="print errors and warnings only")
+    add_said(parser)
 
 
 def _run_learn_notes(arguments: argparse.Namespace) -> None:
     from ..applications.note_templates import learn_notes, read_notes
     from ..applications.output import check_writable
+    from ..functional.spectrograms import REPRESENTATIONS
 
-    out = Path(arguments.out).with_suffix(".npz")
+    out = Path(arguments.notes).with_suffix(".npz")
     check_writable(out.parent, [out.name])
-    learned = learn_notes(read_notes(arguments.folder), arguments.window)
+    analysis = REPRESENTATIONS[arguments.representation]()
+    learned = learn_notes(read_notes(arguments.folder), arguments.window, analysis)
     learned.save(out)
-    if not arguments.quiet:
+    if arguments.json:
+        pitches = [int(pitch) for pitch in learned.pitches]
+        print(json.dumps({"pitches": pitches, "files": [str(out)]}))
+    elif not arguments.quiet:
         print(f"{len(learned.pitches)} notes, MIDI {learned.pitches[0]} to {learned.pitches[-1]}")
         print(out)
 
@@ -103,14 +120,13 @@ def _run_transcribe(arguments: argparse.Namespace) -> None:
             f"no templates at '{arguments.notes}'; `rlra learn-notes FOLDER` makes them"
         )
     notes = NoteTemplates.load(arguments.notes)
-    out = Path(arguments.out).with_suffix(".mid")
+    out = Path(arguments.midi).with_suffix(".mid")
     truth = read_midi(arguments.truth) if arguments.truth else None
     found = transcribe(
         read_sound(arguments.sound, notes.analysis.rate),
         notes,
         adapt=arguments.adapt,
         threshold=arguments.threshold,
-        l1=arguments.l1,
     )
     files = (out.name, f"{out.stem}.png")
     with written_together(out.parent, files) as folder:

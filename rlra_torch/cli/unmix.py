@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .options import add_loss, add_machine, add_seed, add_stopping, count, device_named
+from .options import (
+    add_config,
+    add_loss,
+    add_machine,
+    add_out,
+    add_resume,
+    add_seed,
+    add_stopping,
+    count,
+    device_named,
+)
 
 if TYPE_CHECKING:
     from ..applications import Unmixing
-    from ..solvers import ProgressBar
 
 
 def add_unmix(commands: Any) -> None:  # noqa: ANN401
@@ -33,8 +40,9 @@ def add_unmix(commands: Any) -> None:  # noqa: ANN401
             "  rlra unmix --data indian_pines --rank 6 --method spa snpa --out runs/pines"
         ),
     )
-    parser.set_defaults(run=_run_unmix)
+    parser.set_defaults(run=_run_unmix, configured=True)
     data = parser.add_argument_group("data and results")
+    add_config(data)
     data.add_argument(
         "--data",
         required=True,
@@ -44,9 +52,8 @@ def add_unmix(commands: Any) -> None:  # noqa: ANN401
     data.add_argument(
         "--clip-negative", action="store_true", help="set negative values to 0, not refuse them"
     )
-    data.add_argument(
-        "--out", required=True, metavar="FOLDER", help="where to write; other files in it stay"
-    )
+    add_out(data)
+    add_resume(data)
     data.add_argument(
         "--envi", action="store_true", help="write the abundances as an ENVI image too"
     )
@@ -97,14 +104,7 @@ def _add_fit(group: argparse._ArgumentGroup) -> None:
         help="of iterations: random, nndsvd, nndsvda, nndsvdar, spa, snpa, xray or vca "
         "(default: nndsvda)",
     )
-    add_stopping(group, max_iter=500, tol=1e-5)
-    group.add_argument(
-        "--check-every",
-        type=count,
-        default=10,
-        metavar="N",
-        help="iterations between two checks (default: %(default)s)",
-    )
+    add_stopping(group, max_iter=500, tol=1e-5, check_every=10)
     add_seed(group)
 
 
@@ -119,6 +119,7 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
     from ..datasets import load_image, load_library, load_regions, load_truth
     from ..report import report
     from ..report.unmixing import FILES as REPORT_FILES
+    from .working import working
 
     check_writable(arguments.out, FILES + REPORT_FILES)
     device = device_named(arguments.device)
@@ -128,7 +129,12 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
     library = load_library(arguments.library, dtype) if arguments.library else None
     regions = load_regions(arguments.regions, image.shape[:2]) if arguments.regions else None
     truth = load_truth(arguments.truth, *known) if arguments.truth else None
-    with _bars(arguments) as watch:
+
+    def named(method: str) -> tuple[()]:
+        shown.label = method
+        return ()
+
+    with working(arguments, "unmixing") as shown:
         result = unmix(
             replace(image, cube=image.cube.to(device)),
             arguments.rank,
@@ -141,7 +147,7 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
             tol=arguments.tol,
             check_every=arguments.check_every,
             seed=arguments.seed,
-            callbacks=watch,
+            callbacks=named,
         )
     against = None if truth is None else report(result, truth)
     written = result.write(arguments.out, envi=arguments.envi)
@@ -154,29 +160,6 @@ def _run_unmix(arguments: argparse.Namespace) -> None:
     elif not arguments.quiet:
         _print_table(result)
         print("\n".join([*([] if against is None else [against.table()]), *files]))
-
-
-@contextmanager
-def _bars(arguments: argparse.Namespace) -> Iterator[Callable[[str], list[ProgressBar]]]:
-    """Gives each method its bar; a bar left running would hide the cursor of the terminal."""
-    import torch
-
-    from ..solvers import ProgressBar
-
-    bars: list[ProgressBar] = []
-
-    def watch(method: str) -> list[ProgressBar]:
-        if not arguments.quiet:
-            bars.append(ProgressBar(arguments.max_iter, method))
-        return bars[len(bars) - 1 :]
-
-    try:
-        yield watch
-    except torch.OutOfMemoryError as error:
-        raise MemoryError from error
-    finally:
-        for bar in bars:
-            bar.bars.stop()
 
 
 def _print_table(result: Unmixing) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -14,6 +14,7 @@ from ..functional.scaling import penalized_scale
 from ..functional.tree import Kept
 from ..losses import BetaDivergence, Loss, Several
 from ..models import Factors, Model
+from ..models.base import replaced
 
 
 class Parts(NamedTuple):
@@ -168,6 +169,17 @@ class Data(ABC):
         """The loss of the data sets that do not see factor ``n``, (*,)."""
         return torch.zeros((), dtype=self.dtype, device=self.device)
 
+    def upright(self, model: Model, loss: Loss, factors: Factors, even: Sequence[int]) -> Factors:
+        """The factors, one of them times -1 where the prediction is opposite to the data.
+
+        Args:
+            model, loss, factors: what predicts.
+            even: the factors that may change sign, of which the first one does.
+        """
+        if not even or loss.nonnegative:
+            return factors
+        return turned(factors, even[0], self.scale(model, loss, factors)[0])
+
     def scales(
         self,
         model: Model,
@@ -246,3 +258,10 @@ class Data(ABC):
             block = swept.block(model, loss, factors, n)
             splits[n] = block.split(model.layout(n).pack(factors[n]))
         return Parts(self.total(model, loss, factors), splits)
+
+
+def turned(factors: Factors, n: int, along: Tensor) -> Factors:
+    """The factors, the n-th times -1 where the product (*,) with the data is negative."""
+    sign = torch.where(along < 0, -1, 1).to(factors[n].dtype)
+    own = factors[n].ndim - sign.ndim
+    return replaced(factors, n, factors[n] * sign.reshape(*sign.shape, *(1,) * own))

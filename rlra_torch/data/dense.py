@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from ..blocks import Block, DivergenceBlock, KroneckerBlock, QuadraticBlock
 from ..functional.batch import picked, sum_each
+from ..functional.copies import shallow
 from ..functional.tree import Kept
 from ..kernels.beta import Products, Wanted, beta_products, worthwhile
 from ..losses import BetaDivergence, Loss
@@ -101,7 +101,7 @@ class Dense(Data):
         # A compiled step cannot see what is remembered outside of it.
         if self.kept is not None and not torch.compiler.is_compiling():
             return self
-        other = copy(self)
+        other = shallow(self)
         object.__setattr__(other, "kept", Kept())
         return other
 
@@ -206,7 +206,7 @@ class Dense(Data):
 
     def like(self, y: Tensor, weights: Tensor | None) -> Dense:
         """Other tensors for the same kind of data, whose missing entries are marked already."""
-        other = copy(self)
+        other = shallow(self)
         object.__setattr__(other, "y", y)
         object.__setattr__(other, "weights", weights)
         return other

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from ..functional.scaling import coupled_scales
 from ..losses import BetaDivergence, Frobenius, Loss, Several
 from ..losses.several import together
 from ..models import Coupled, Factors, Model
-from .base import Data, Parts, Stored, Term
+from .base import Data, Parts, Stored, Term, turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +183,17 @@ class Terms(Data):
             for term in self.terms(model, loss, factors)
         ]
         return _sum(pair[0] for pair in found), _sum(pair[1] for pair in found)
+
+    def upright(self, model: Model, loss: Loss, factors: Factors, even: Sequence[int]) -> Factors:
+        """Each of these factors is turned where what it predicts is opposite to that data."""
+        model = _coupled(model)
+        for n in even:
+            terms = [self._term(model, loss, factors, i) for i, _ in model.uses(n)]
+            if not any(term.loss.nonnegative for term in terms):
+                pairs = (term.data.scale(term.model, term.loss, term.factors) for term in terms)
+                along = _sum(t.weighed(top) for t, (top, _) in zip(terms, pairs, strict=True))
+                factors = turned(factors, n, along)
+        return factors
 
     def scales(
         self,

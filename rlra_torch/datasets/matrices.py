@@ -126,7 +126,7 @@ def _open_npz(path: Path, variable: str | None) -> Any:  # noqa: ANN401
 
 def _open_mtx(path: Path, _: str | None) -> Any:  # noqa: ANN401
     try:
-        found = scipy.io.mmread(path)
+        found = scipy.io.mmread(path, spmatrix=False)
     except ValueError as error:
         raise ValueError(f"{path.name} is not a Matrix Market file ({error})") from error
     return _by_rows(found)

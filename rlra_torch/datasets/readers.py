@@ -33,7 +33,7 @@ def read_mat(path: Path, variable: str | None, ndim: int = 3) -> Contents:
     try:
         shapes = {name: tuple(shape) for name, shape, _ in whosmat(path)}
         variable = choose_variable(path, shapes, variable, ndim)
-        found = loadmat(path, variable_names=[variable])[variable]
+        found = loadmat(path, variable_names=[variable], spmatrix=False)[variable]
         return Contents(found if issparse(found) else np.asarray(found))
     except WrongVariable:
         raise

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.signal import resample_poly
 from torch import Tensor
 
 
@@ -52,6 +51,7 @@ def read_sound(path: str | Path, rate: int = 22050) -> Tensor:
         torch.Size([22050])
     """
     import soundfile
+    from scipy.signal import resample_poly
 
     path = Path(path)
     if not path.is_file():

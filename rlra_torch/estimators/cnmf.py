@@ -17,7 +17,7 @@ from ..models import Convolutive, Factors
 from ..problem import Problem
 from ..regularizers import NonNegative, Regularizer
 from ..solvers import solve
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import Begin, factorize
 from .inputs import Array, Back, check_seed, given_factors, like, to_tensor
 from .names import loss_named

@@ -16,7 +16,7 @@ from ..models import CP
 from ..problem import Problem
 from ..regularizers import NonNegative, NonNegativeThrough
 from ..solvers import Record, Solution, solve
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import described
 from .inputs import Array, check_seed, given_factors, to_tensor
 from .results import Factorization

@@ -27,7 +27,7 @@ from ..models import Factors
 from ..problem import Problem
 from ..regularizers import Coupling, Free, NonNegative, Regularizer
 from ..solvers import Solution, best_start, solve
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .coupled_starts import CoupledStart, coupled_start
 from .inputs import Array, Back, check_seed, check_values, kind_of, observations, to_tensor
 from .modes import Modes
@@ -36,7 +36,7 @@ from .results import Factorization, checks, plain
 
 Named = str | float | Loss
 
-SCREENED = 30
+SCREENED = 10
 """Iterations that several starts take before the best goes on alone."""
 
 
@@ -102,7 +102,7 @@ def coupled(
     weights: Sequence[float] | None = None,
     masks: Sequence[Array | None] | None = None,
     init: CoupledStart = None,
-    starts: int = 3,
+    starts: int = 12,
     max_iter: int = 1000,
     tol: float = 1e-5,
     check_every: int = 10,
@@ -132,7 +132,7 @@ def coupled(
         masks: weights of the entries of each data set, or None; 0 or False marks a missing one.
         init: "random", "svd", or the factors to start from, by letter. None: "svd" for factors of
             any sign, else "random". Named starts are scaled to the data.
-        starts: how many are tried, the others random: 30 iterations of all, then the best goes on.
+        starts: how many are tried, the others random: 10 iterations of all, then the best goes on.
         max_iter, tol, check_every, seed, callbacks: as in `nmf`.
 
     Returns:

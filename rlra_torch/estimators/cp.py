@@ -13,7 +13,7 @@ from ..losses import Loss
 from ..models import CP, Factors
 from ..regularizers import Regularizer
 from ..solvers import Progress
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import factorize
 from .inputs import Array, check_seed, given_factors, to_tensor
 from .names import tensor_start

@@ -15,7 +15,7 @@ from ..models import Factors, Model
 from ..problem import Problem
 from ..regularizers import NonNegative, Regularizer
 from ..solvers import Progress, Solution, solve
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .inputs import (
     Array,
     Back,

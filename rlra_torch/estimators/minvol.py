@@ -16,7 +16,7 @@ from ..problem import Problem
 from ..regularizers import LogDet, NonNegative, Regularizer, Simplex, Sum, SumAtMost
 from ..separable import snpa, sum_to_one
 from ..solvers import solve
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import described
 from .inputs import Array, given_factors, to_tensor
 from .results import Factorization

@@ -14,7 +14,7 @@ from ..losses import Loss
 from ..models import NMF, Factors
 from ..regularizers import Regularizer
 from ..solvers import Progress
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import factorize
 from .inputs import Array, check_seed, given_factors, to_tensor, whole
 from .names import RandomStart, matrix_start

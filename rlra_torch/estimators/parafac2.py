@@ -25,7 +25,7 @@ from ..models import Factors, Parafac2
 from ..problem import Problem
 from ..regularizers import Free, Parafac2Set, Regularizer, Sum, TemporalSmoothness
 from ..solvers import Solution, solve
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import iteration_name
 from .inputs import Array, check_regs, check_seed, check_values, kind_of
 from .parafac2_fit import Parafac2Fit, Screening, joined, squared_norms

@@ -47,7 +47,7 @@ def segment(
     movie: Array,
     decay: float,
     *,
-    lam: float = 0.8,
+    lam: float = 0.7,
     weights: Weights = LOW_RANK_TV,
     columns: int = 100,
     background: int = 0,
@@ -103,9 +103,9 @@ def segment(
     whole_number("the number of columns", columns)
     whole_number("the size of the background", background, least=0)
     noise = float(noise_level(y.movedim(0, -1).flatten(0, 1)).median())
-    problem, removed = _problem(y, decay, lam * noise, weights, background)
+    problem, removed = movie_problem(y, decay, lam * noise, weights, background)
     step = Alternating(Nesterov(ProjectedGradient()), order=(1, 0))
-    found = solve(step, problem, _start(y, columns), max_iter=max_iter, tol=tol)
+    found = solve(step, problem, spikes_start(y, columns), max_iter=max_iter, tol=tol)
     a, z = alive(found.factors)
     slow = torch.zeros_like(y)
     if removed is not None:
@@ -114,9 +114,10 @@ def segment(
     return Segmentation.of(a, z, slow.reshape(y.shape), found, noise, decay, back)
 
 
-def _problem(
+def movie_problem(
     y: Tensor, decay: float, lam: float, weights: Weights, background: int
 ) -> tuple[Problem, WithoutBackground | None]:
+    """The problem of `segment`, and what takes the background off, None without one."""
     norm = ProjectiveNorm(
         lam,
         Gauge(l1=weights.spikes, l2=weights.l2, nonnegative=True),
@@ -139,7 +140,7 @@ def _cosines(frames: int, count: int) -> Tensor:
     return (torch.pi / frames * time * torch.arange(count)).cos()
 
 
-def _start(y: Tensor, columns: int) -> Factors:
+def spikes_start(y: Tensor, columns: int) -> Factors:
     """Spikes at single frames, evenly spread, and no footprints."""
     frames = len(y)
     place = torch.linspace(0, frames - 1, min(columns, frames), device=y.device).round().long()

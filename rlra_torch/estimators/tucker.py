@@ -15,7 +15,7 @@ from ..losses import Loss
 from ..models import Factors, Tucker
 from ..regularizers import Free, Regularizer
 from ..solvers import Progress
-from ..solvers.solve import Callback
+from ..solvers.progress import Callback
 from .factorize import factorize
 from .inputs import Array, check_seed, given_factors, kind_of, to_tensor
 from .names import iteration_named, loss_named

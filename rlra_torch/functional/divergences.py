@@ -16,6 +16,8 @@ def prediction_floor(dtype: torch.dtype, power: float) -> float:
         >>> prediction_floor(torch.float64, 0.0)
         0.0
     """
+    if -1 < power < 0:  # the power itself is finite at 0, its derivative is not
+        return torch.finfo(dtype).tiny
     return 0.0 if power <= 0 else torch.finfo(dtype).tiny ** (1 / (1 + power))
 
 

@@ -88,7 +88,8 @@ def project_simplex(x: Tensor, dim: int = -1, radius: Tensor | float = 1.0) -> T
     count = _positions(x, dim) + 1
     support = (ordered * count > excess).sum(dim, keepdim=True).clamp_min(1)
     theta = excess.gather(dim, support - 1) / support
-    return (shifted - theta).clamp_min(0)
+    # Not a clamp, whose derivative at 0 is not the same in all versions of torch.
+    return torch.where(shifted <= theta, 0, shifted - theta)
 
 
 def project_l2_ball(

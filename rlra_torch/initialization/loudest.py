@@ -9,6 +9,9 @@ from torch.nn.functional import max_pool1d, pad
 from ..functional.pixels import select_columns
 from .spa import ProjectedColumns, check_columns, with_unused
 
+# Of the length of a piece that counts where another frame of it is louder than its peak.
+OVERHEARD = 0.1
+
 
 def loudest_windows(y: Tensor, rank: int, window: int, quiet: float = 0.1) -> Tensor:
     """Pieces of a spectrogram around its loudest frames, each of one sound as far as there are.
@@ -16,7 +19,9 @@ def loudest_windows(y: Tensor, rank: int, window: int, quiet: float = 0.1) -> Te
     A frame counts if no other within half a window is louder, and if it is not quiet. Pieces of one
     length around such frames all begin the same number of frames before: those at which they hold
     most of it. Scaled to sum one, pieces with a single sound are then corners of a simplex
-    that holds those with several, and successive projection finds the corners.
+    that holds those with several, and successive projection finds the corners. A piece in which a
+    louder sound begins is no corner of interest: where that sound alone is left in its last frames
+    it is a corner nevertheless, moved in time. Such pieces come last.
 
     Args:
         y: (*, frequencies, frames), nonnegative.
@@ -61,6 +66,8 @@ def loudest_windows(y: Tensor, rank: int, window: int, quiet: float = 0.1) -> Te
     flat = pieces.flatten(-3, -2)
     size = flat.sum(-2, keepdim=True)
     flat = flat / torch.where(size > 0, size, 1)
+    # A piece in which another sound is louder would be taken for that one, moved.
+    flat = flat * torch.where(_led(loud, order, before, window), 1, OVERHEARD)[..., None, :]
     # A piece that is cut off by the end of the data would look like another sound.
     whole = order - before[..., None] + window <= frames
     chosen = _corners(flat, rank, window, whole & peaks.gather(-1, order))
@@ -90,6 +97,12 @@ def _peaks(loud: Tensor, window: int) -> Tensor:
     reach = window // 2
     flat = loud.reshape(-1, 1, loud.shape[-1])
     return loud >= max_pool1d(flat, 2 * reach + 1, 1, reach).reshape(loud.shape)
+
+
+def _led(loud: Tensor, order: Tensor, before: Tensor, window: int) -> Tensor:
+    """Whether no frame of the pieces around frames (*, k) is louder than that one."""
+    pieces = _pieces(loud[..., None, :], order - before[..., None], window)
+    return pieces.amax((-3, -2)) <= loud.gather(-1, order)
 
 
 def _before(loud: Tensor, peaks: Tensor, window: int) -> Tensor:

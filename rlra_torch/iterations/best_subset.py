@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from math import comb
 
 import torch
@@ -45,6 +46,7 @@ class BestSubset(BlockIteration):
         at_once = max(1, CHUNK // max(1, x.numel()))
         for some in subsets.split(at_once):
             gram = block.gram[..., some[:, :, None], some[:, None, :]]
+            gram = gram.movedim(-3, -4) if block.gram.ndim > x.ndim else gram
             cross = block.cross[..., some].movedim(-2, -3)
             z = solve_gram(gram, cross)
             gain, which = _gain(z, gram, cross).max(-3)
@@ -68,6 +70,8 @@ class BestSubset(BlockIteration):
 
     def check(self, problem: Problem, n: int) -> None:
         require_gram("BestSubset", problem, n)
+        if not problem.model.layout(n).trivial:
+            raise TypeError(f"BestSubset needs a factor that is a matrix, not factor {n}; use ADMM")
         reg = problem.regs[n]
         if not isinstance(reg, KSparse) or reg.nonnegative or reg.dim != -1:
             raise TypeError(f"BestSubset solves for KSparse(k, dim=-1) but factor {n} has {reg}")
@@ -83,7 +87,7 @@ def _gain(x: Tensor, gram: Tensor, cross: Tensor) -> Tensor:
 
 def _subsets(rank: int, k: int, device: torch.device) -> Tensor:
     """All sets of k numbers below the rank, one in each row."""
-    return torch.combinations(torch.arange(rank, device=device), min(k, rank))
+    return torch.tensor(list(combinations(range(rank), min(k, rank))), device=device)
 
 
 def require_few_subsets(rank: int, k: int) -> None:

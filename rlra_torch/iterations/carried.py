@@ -50,14 +50,14 @@ class Carried(Iteration):
     def init(self, factors: Factors, problem: Problem) -> State:
         found: list[tuple] = []
         for n in range(len(factors)):
-            moved = _carried(factors, n)
+            moved = _carried(factors, n, problem)
             found.append(self.iteration.init(moved, problem).memory[n])
-        return State(_carried(factors, 0), tuple(found))
+        return State(_carried(factors, 0, problem), tuple(found))
 
     def forward(self, state: State, problem: Problem) -> State:
         problem = problem.sweep()
         for n in problem.order:
-            moved = State(_carried(state.factors, n), state.memory)
+            moved = State(_carried(state.factors, n, problem), state.memory)
             state, _ = self.iteration.update(moved, problem, n)
         return state
 
@@ -74,8 +74,15 @@ class Carried(Iteration):
         self.iteration.check(problem)
 
 
-def _carried(factors: Factors, n: int) -> Factors:
-    norms = [torch.linalg.vector_norm(x, dim=-2, keepdim=True) for x in factors]
-    norms = [torch.where(norm > 0, norm, 1) for norm in norms]
-    whole = torch.stack(torch.broadcast_tensors(*norms)).prod(0)
-    return times(factors, tuple(whole / norms[n] if m == n else 1 / x for m, x in enumerate(norms)))
+def _carried(factors: Factors, n: int, problem: Problem) -> Factors:
+    lead, norms = len(problem.batch_shape), []
+    for x in factors:
+        size = torch.linalg.vector_norm(x.flatten(lead, -2), dim=-2)
+        norms.append(torch.where(size > 0, size, 1))
+    whole = torch.stack(norms).prod(0)
+    scales = (whole / size if m == n else 1 / size for m, size in enumerate(norms))
+    places = (
+        scale[(..., *(None,) * (x.ndim - lead - 1), slice(None))]
+        for x, scale in zip(factors, scales, strict=True)
+    )
+    return times(factors, tuple(places))

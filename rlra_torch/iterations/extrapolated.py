@@ -43,11 +43,11 @@ class Extrapolated(Iteration):
     limit becomes beta and ``beta`` is divided by eta; else both grow, ``limit = min(1, gamma_limit
     limit)`` and ``beta = min(limit, gamma beta)``. The factors of the state are the feasible ``X``.
 
-    Three things are not in the papers. The diagonal ``D``, for two factors only, keeps momentum
-    out of the scale of columns, along which the objective is flat or nearly so, and which would
-    drift without end; with more factors it slows down. The scale is solved for instead: after each
-    sweep penalized columns are balanced, see `Problem.balance`. And multiplicative updates, which
-    never leave 0, are extrapolated by ``X_n+ (X_n+ / X_n D)^beta``.
+    Three things are not in the papers. The diagonal ``D``, where each prediction is made of two
+    factors only, keeps momentum out of the scale of columns, along which the objective is flat or
+    nearly so, and which would drift without end; with more factors it slows down. The scale is
+    solved for instead: after each sweep penalized columns are balanced, see `Problem.balance`. And
+    multiplicative updates, which never leave 0, are extrapolated by ``X_n+ (X_n+ / X_n D)^beta``.
 
     Where the last block is not least squares, its objective takes a prediction: little beside a
     sweep of `ScalarNewton`, but as much as MU itself, so that `AcceleratedMU` is the faster one.
@@ -159,7 +159,7 @@ class Extrapolated(Iteration):
         Momentum along a scale that the objective does not see would never be slowed down.
         """
         # With three factors or more momentum in the scale pays.
-        if problem.regs[n].degree is None or len(problem.order) != 2:
+        if problem.regs[n].degree is None or problem.model.meeting(problem.order) != 2:
             return before
         own = tuple(range(before.ndim - problem.model.factor_ndims[n], before.ndim - 1))
         size = torch.linalg.vector_norm(before, dim=own, keepdim=True)

@@ -88,6 +88,14 @@ class Model(nn.Module, ABC):
         """
         return (tuple((n, -1) for n in order),) if self.rescalable(order) else ()
 
+    def meeting(self, order: tuple[int, ...]) -> int:
+        """How many of some factors make one prediction, at most.
+
+        Args:
+            order: the factors that count.
+        """
+        return len(order)
+
     def has_gram(self, n: int) -> bool:
         """Whether `gram` and `column_energy` are there for factor ``n``."""
         return False

@@ -95,13 +95,22 @@ class Coupled(Model):
         )
 
     def gauges(self, order: tuple[int, ...]) -> tuple[Gauge, ...]:
-        """Those of factors that are all in one term, and in no other."""
+        """Those of factors that are all in one term, and in no other.
+
+        A factor of several terms has scales as well that no prediction sees: times t where one
+        other factor of each of its terms is divided by t. They are no product of ones, but all
+        ``exp(u_n)`` with ``A u = 0``, A the incidence of terms and factors, and best penalties over
+        them are a convex problem; iterations find it, here it is not solved for.
+        """
         found = list(super().gauges(order))
         for i, which in enumerate(self.which):
             alone = [n for n in which if n in order and len(self.uses(n)) == 1]
             for gauge in self.model(i).gauges(tuple(which.index(n) for n in alone)):
                 found.append(tuple((which[own], dim) for own, dim in gauge))
         return tuple(dict.fromkeys(found))
+
+    def meeting(self, order: tuple[int, ...]) -> int:
+        return max(len(set(order) & set(which)) for which in self.which)
 
     def has_gram(self, n: int) -> bool:
         return all(self.model(i).has_gram(own) for i, own in self.uses(n))

@@ -4,8 +4,9 @@ from .adapted import Adapted
 from .autoregressive import Autoregressive
 from .background import WithoutBackground
 from .base import Dense, Operator
+from .hadamard import SMatrix, SplitHadamard
 from .masks import Mask
-from .patterns import Patterns, RasterScan, SMatrix, SplitHadamard
+from .patterns import Patterns, RasterScan
 from .random_phase import RandomPhase
 
 __all__ = [

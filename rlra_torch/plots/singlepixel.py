@@ -81,3 +81,42 @@ def unmixed_pictures(
     figure.delaxes(below)
     figure.add_axes(below)
     return figure
+
+
+def band_pictures(
+    pictures: Tensor | np.ndarray,
+    wavelengths: Tensor | np.ndarray | Sequence[float] | None = None,
+    most: int = 6,
+    title: str | None = None,
+) -> Figure:
+    """Some of the bands, evenly spread, on one scale.
+
+    Args:
+        pictures: (bands, rows, cols).
+        wavelengths: (bands,) in nm; None: numbers of the bands.
+        most: how many at most.
+        title: title of the figure.
+
+    Example:
+        >>> [axes.get_title() for axes in band_pictures(np.ones((2, 4, 4))).axes[:2]]
+        ['band 1', 'band 2']
+    """
+    stack = as_array(pictures)
+    chosen = np.unique(np.linspace(0, len(stack) - 1, min(most, len(stack))).round().astype(int))
+    figure = new_figure(max(4.0, 2.6 * len(chosen)), 3.2)
+    panels = [figure.add_subplot(1, len(chosen), k + 1) for k in range(len(chosen))]
+    top = float(stack[chosen].max()) or 1.0
+    image = None
+    for k, axes in zip(chosen, panels, strict=True):
+        image = axes.imshow(stack[k], cmap="cividis", vmin=0, vmax=top, interpolation="nearest")
+        name = f"band {k + 1}" if wavelengths is None else f"{as_array(wavelengths)[k]:g} nm"
+        axes.set_title(name, fontsize=LABEL)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    assert image is not None
+    bar = figure.colorbar(image, ax=panels, shrink=0.9)
+    bar.set_label("intensity", fontsize=LABEL)
+    bar.ax.tick_params(labelsize=TICK)
+    if title is not None:
+        figure.suptitle(title, fontsize=TITLE)
+    return figure

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("solid", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 TITLE, LABEL, TICK = 16, 14, 12
+
+_VECTOR = ContextVar("vector", default=False)
 
 
 def line_style(index: int) -> dict[str, Any]:
@@ -108,6 +112,22 @@ def not_seen(cmap: str) -> Colormap:
     return colormaps[cmap].with_extremes(bad="0.6")
 
 
+@contextmanager
+def vector_too() -> Iterator[None]:
+    """Figures that `save` writes as ``.png`` here, at any depth, are written as ``.svg`` beside it.
+
+    Example:
+        >>> with vector_too():
+        ...     _VECTOR.get()
+        True
+    """
+    token = _VECTOR.set(True)
+    try:
+        yield
+    finally:
+        _VECTOR.reset(token)
+
+
 def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure to a ``.png`` file at 200 dots an inch, or to a ``.svg`` file.
 
@@ -126,4 +146,6 @@ def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
         raise ValueError(f"figures are saved as .png or .svg, not as '{path.name}'")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=200, format=path.suffix.lower()[1:])
+    if _VECTOR.get() and path.suffix.lower() == ".png":
+        figure.savefig(path.with_suffix(".svg"))
     return path

@@ -51,6 +51,11 @@ class Regularizer(nn.Module, ABC):
         return () if self.degree is None else (self,)
 
     @property
+    def even(self) -> bool:
+        """Whether ``R(-x) = R(x)``, so that a factor may change its sign."""
+        return False
+
+    @property
     def weighing(self) -> tuple[Tensor, ...]:
         """The tensors by which it may weigh some columns or entries unlike others."""
         return (*self.parameters(), *self.buffers())

@@ -67,6 +67,10 @@ class ElasticNet(Regularizer):
         return self.l1, self.ridge
 
     @property
+    def even(self) -> bool:
+        return self.lower == -self.upper
+
+    @property
     def homogeneous(self) -> tuple[Regularizer, ...]:
         """Itself, or the absolute values and the squares apart."""
         l1, ridge = self.weights

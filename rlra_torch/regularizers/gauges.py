@@ -86,6 +86,10 @@ class Gauge(Regularizer):
         self.l1, self.tv, self.l2, self.lattice = float(l1), float(tv), float(l2), lattice
         self.nonnegative, self.steps = nonnegative, steps
 
+    @property
+    def even(self) -> bool:
+        return not self.nonnegative
+
     def times(self, weight: float | Tensor) -> Gauge:
         """The same gauge, weighed more."""
         return Gauge(

@@ -43,6 +43,10 @@ class InducedL1(Regularizer):
         hyperparameter(self, "weight", weight)
         self.nonnegative = nonnegative
 
+    @property
+    def even(self) -> bool:
+        return not self.nonnegative
+
     def forward(self, x: Tensor) -> Tensor:
         """The value, (*,)."""
         largest = x.abs().sum(-2, keepdim=True).amax(-1, keepdim=True)

@@ -139,7 +139,7 @@ class ProjectiveNorm(Joint):
             M: (*, n_1, ..., n_d), like a prediction.
             seed: of random starts.
         """
-        return polar(self, M, seed=seed)
+        return polar(self.gauges, self.weight, M, seed=seed)
 
     def block(self, n: int, factors: tuple[Tensor, ...]) -> Regularizer:
         return self.weighed(n, factors)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from .gauges import Gauge
-
-if TYPE_CHECKING:
-    from .joint import ProjectiveNorm
 
 
 class Enclosure(NamedTuple):
@@ -31,11 +28,12 @@ class Enclosure(NamedTuple):
 
 
 def polar(
-    norm: ProjectiveNorm,
-    M: Tensor,
+    gauges: tuple[Gauge, ...],
+    weight: Tensor,
+    M: Tensor,  # noqa: N803
     starts: int = 8,
     steps: int = 20,
-    seed: int = 0,  # noqa: N803
+    seed: int = 0,
 ) -> Enclosure:
     """The polar (dual norm) of a projective norm, weights included, from below and from above.
 
@@ -51,8 +49,9 @@ def polar(
     alone; that of l2 norms under signs is NP-hard, so there only bounds exist.
 
     Args:
-        norm: the projective norm.
-        M: (*, n_1, ..., n_d), with as many modes as the norm has gauges.
+        gauges: of the projective norm.
+        weight: of the norm.
+        M: (*, n_1, ..., n_d), with as many modes as there are gauges.
         starts: of each kind, for the lower bound.
         steps: of the alternation.
         seed: of the random starts.
@@ -66,34 +65,32 @@ def polar(
         | (2015), section 5
 
     Example:
-        >>> from rlra_torch.regularizers import ProjectiveNorm
-        >>> found = polar(ProjectiveNorm.nuclear(2.0), torch.diag(torch.tensor([6.0, 1.0])))
+        >>> norms, M = (Gauge(), Gauge()), torch.diag(torch.tensor([6.0, 1.0]))
+        >>> found = polar(norms, torch.tensor(2.0), M)
         >>> round(float(found.lower), 4), round(float(found.upper), 4), found.method
         (3.0, 3.0, 'singular values')
     """
-    gauges = norm.gauges
     if M.ndim < len(gauges):
         raise ValueError(f"{len(gauges)} gauges need as many modes, got shape {tuple(M.shape)}")
     lower, vectors = _attained(gauges, M, starts, steps, seed)
     bounds = _bounds(gauges, M)
     method = min(bounds, key=lambda name: float(bounds[name].sum()))
     upper = torch.stack(list(bounds.values())).amin(0).maximum(lower)
-    return weighed(norm, Enclosure(lower, upper, vectors, method))
+    return weighed(gauges, weight, Enclosure(lower, upper, vectors, method))
 
 
-def weighed(norm: ProjectiveNorm, found: Enclosure) -> Enclosure:
+def weighed(gauges: tuple[Gauge, ...], weight: Tensor, found: Enclosure) -> Enclosure:
     """What was found without the weights of the gauges, with them.
 
     Example:
-        >>> from rlra_torch.regularizers import ProjectiveNorm
-        >>> one = torch.ones(1)
-        >>> found = weighed(ProjectiveNorm.nuclear(4.0), Enclosure(one, one, (one, one), ""))
-        >>> round(float(found.upper), 4), round(float(found.vectors[0]), 4)
+        >>> one, gauges = torch.ones(1), (Gauge().times(2.0), Gauge().times(2.0))
+        >>> found = weighed(gauges, torch.tensor(4.0), Enclosure(one, one, (one, one), ""))
+        >>> float(found.upper), float(found.vectors[0])
         (0.25, 0.5)
     """
-    weights = [g.weight.squeeze() if g.weight.ndim else g.weight for g in norm.gauges]
-    scale = norm.weight.squeeze() if norm.weight.ndim else norm.weight
-    vectors = tuple(u / weight for u, weight in zip(found.vectors, weights, strict=True))
+    weights = [g.weight.squeeze() if g.weight.ndim else g.weight for g in gauges]
+    scale = weight.squeeze() if weight.ndim else weight
+    vectors = tuple(u / w for u, w in zip(found.vectors, weights, strict=True))
     return Enclosure(found.lower / scale, found.upper / scale, vectors, found.method)
 
 

@@ -92,7 +92,8 @@ class ReLUNorm(ProjectiveNorm):
             projected = projected / (outputs.l1 + outputs.l2 / M.shape[-1] ** 0.5)
             singular = torch.linalg.matrix_norm(A, 2) / (outputs.l1 + outputs.l2)
             upper, method = projected.minimum(singular).amax(-1), "cones"
-        return weighed(self, Enclosure(lower, upper.maximum(lower), vectors, method))
+        found = Enclosure(lower, upper.maximum(lower), vectors, method)
+        return weighed(self.gauges, self.weight, found)
 
     def _attained(
         self,

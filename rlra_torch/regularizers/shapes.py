@@ -110,6 +110,10 @@ class TotalVariation(Vectorwise):
         hyperparameter(self, "weight", weight)
         self.nonnegative = nonnegative
 
+    @property
+    def even(self) -> bool:
+        return not self.nonnegative
+
     def forward(self, x: Tensor) -> Tensor:
         """The weighted sum of the jumps, (*,)."""
         jumps = x.diff(dim=self.dim).abs().sum(self.dim, keepdim=True)

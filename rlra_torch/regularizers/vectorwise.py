@@ -109,6 +109,10 @@ class UnitNorm(Vectorwise):
         super().__init__(dim)
         self.nonnegative = nonnegative
 
+    @property
+    def even(self) -> bool:
+        return not self.nonnegative
+
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
         """The projection; the step does not matter."""
         return normalize_l2(x, self.dim, nonnegative=self.nonnegative)
@@ -143,6 +147,10 @@ class KSparse(Vectorwise):
     def __init__(self, k: int, nonnegative: bool = False, dim: int = -2) -> None:
         super().__init__(dim)
         self.k, self.nonnegative = whole_number("k of KSparse", k), nonnegative
+
+    @property
+    def even(self) -> bool:
+        return not self.nonnegative
 
     def prox(self, x: Tensor, step: Tensor | float) -> Tensor:
         """Keep the largest; the step does not matter."""
@@ -214,6 +222,10 @@ class Group(Vectorwise):
         super().__init__(dim)
         hyperparameter(self, "weight", weight)
         self.nonnegative = nonnegative
+
+    @property
+    def even(self) -> bool:
+        return not self.nonnegative
 
     def forward(self, x: Tensor) -> Tensor:
         """The weighted sum of norms, (*,)."""

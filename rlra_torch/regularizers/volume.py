@@ -67,14 +67,19 @@ class LogDet(Regularizer):
 
         With ``a = weight step``; the singular vectors stay.
         """
-        squares, v = torch.linalg.eigh(x.mT @ x)
-        s = squares.clamp_min(0).sqrt()
+        gram = x.mT @ x
+        v = torch.linalg.eigh(gram.detach()).eigenvectors
+        inner = v.mT @ gram @ v
+        squares = inner.diagonal(dim1=-2, dim2=-1)
+        s = torch.where(squares > 0, torch.where(squares > 0, squares, 1).sqrt(), 0)
         step = torch.as_tensor(step, dtype=x.dtype, device=x.device)
-        a = self.weight.to(x.dtype)[..., None] * (step[..., 0] if step.ndim else step)
-        delta = self.delta.to(x.dtype)
-        z = _shrunk(s, a, delta[..., None])
-        ratio = torch.where(s > 0, z / torch.where(s > 0, s, 1), 0)
-        return (x @ (v * ratio.unsqueeze(-2))) @ v.mT
+        a = self.weight.to(x.dtype)[..., None] * (step[..., 0, :1] if step.ndim > 1 else step)
+        delta = self.delta.to(x.dtype)[..., None]
+        z = _shrunk(s, a, delta)
+        ratio = torch.where(s > 0, z / torch.where(s > 0, s, 1), delta / (delta + a))
+        # How the singular vectors turn, to first order: 0, but its derivative is not.
+        turn = _turning(squares, s, z, ratio, a, delta) * (inner - inner.detach())
+        return x @ (v @ (torch.diag_embed(ratio) + turn) @ v.mT)
 
     def extra_repr(self) -> str:
         return f"weight={self.weight.tolist()}, delta={self.delta.tolist()}"
@@ -108,3 +113,24 @@ def _shrunk(s: Tensor, a: Tensor, delta: Tensor) -> Tensor:
     small, large = root(torch.zeros_like(s), high), root(low, s + 0 * low)
     values = [(z - s).square() + a * (z.square() + delta).log() for z in (small, large)]
     return torch.where(values[0] < values[1], small, large)
+
+
+@torch.no_grad()
+def _turning(
+    squares: Tensor, s: Tensor, z: Tensor, ratio: Tensor, a: Tensor, delta: Tensor
+) -> Tensor:
+    """Differences of the ratios over those of the squares, or the derivative where these agree.
+
+    By the formula of Daleckii and Krein it is what a change of the gram is multiplied by; the
+    derivative of eigenvectors would be infinite for equal values. 0 on the diagonal.
+    """
+    gaps = squares.unsqueeze(-1) - squares.unsqueeze(-2)
+    rises = ratio.unsqueeze(-1) - ratio.unsqueeze(-2)
+    size = squares.amax(-1)[..., None, None]
+    near = gaps.abs() <= torch.finfo(s.dtype).eps ** 0.5 * size
+    moved = (z.square() + delta) / ((3 * z - 2 * s) * z + delta + a)
+    cubes = 2 * s.square() * s
+    slope = torch.where(cubes > 0, (s * moved - z) / torch.where(cubes > 0, cubes, 1), 0)
+    slope = (slope.unsqueeze(-1) + slope.unsqueeze(-2)) / 2
+    found = torch.where(near, slope, rises / torch.where(near, 1, gaps))
+    return found * (1 - torch.eye(s.shape[-1], dtype=s.dtype, device=s.device))

@@ -8,15 +8,46 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as Bars
+from rich.text import Text
 from torch import Tensor
 
 from ..functional.arguments import real_number, whole_number
 from ..functional.files import replaced_file
 from ..iterations import State
 from .history import History, Record
-from .solve import Progress
+from .progress import Progress
+
+
+class Rate(ProgressColumn):
+    """Steps a second."""
+
+    def render(self, task: Task) -> Text:
+        """As text."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.3g}/s", style="progress.data.speed")
+
+
+def bars(quiet: bool = False) -> Bars:
+    """Bars with rate and time left on the terminal's standard error; none where that is piped."""
+    console = Console(stderr=True)
+    return Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        Rate(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet or not console.is_terminal,
+    )
 
 
 class ProgressBar:
@@ -31,11 +62,7 @@ class ProgressBar:
     """
 
     def __init__(self, max_iter: int, label: str = "solving") -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-        console = Console(stderr=True)
-        self.bars = Bars(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal
-        )
+        self.bars = bars()
         self.max_iter, self.label = max_iter, label
         self.task = self.bars.add_task(label, total=max_iter)
 
@@ -117,17 +144,22 @@ class Checkpoint:
         first = progress.state.factors[0]
         if not ended and not _agreed(time.monotonic() - self.written >= self.seconds, first):
             return
-        content = {
-            "state": _whole(tuple(progress.state)),
-            "done": progress.done,
-            "n_iter": progress.n_iter,
-            "history": [tuple(record) for record in progress.history],
-        }
-        if _leads(first):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with replaced_file(self.path) as file:
-                torch.save(content, file)
+        save_checkpoint(self.path, progress)
         self.written = time.monotonic()
+
+
+def save_checkpoint(path: Path, progress: Progress) -> None:
+    """Write a progress to a file in one move, as `load_checkpoint` reads it."""
+    content = {
+        "state": _whole(tuple(progress.state)),
+        "done": progress.done,
+        "n_iter": progress.n_iter,
+        "history": [tuple(record) for record in progress.history],
+    }
+    if _leads(progress.state.factors[0]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced_file(path) as file:
+            torch.save(content, file)
 
 
 def load_checkpoint(path: str | Path, device: torch.device | str | None = None) -> Progress:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from copy import copy
 
 import torch
 from torch import Tensor
 
 from ..data import Dense
+from ..functional.copies import shallow
 from ..functional.memory import available_bytes, peak_bytes
 from ..functional.modules import AnyModule, exchanged
 from ..iterations import Iteration
@@ -122,7 +122,7 @@ def _like(x: Tensor) -> Tensor:
 
 
 def _blank(problem: Problem, data: Dense) -> Problem:
-    other = copy(problem)
+    other = shallow(problem)
     weights = None if data.weights is None else _like(data.weights)
     object.__setattr__(other, "data", data.like(_like(data.y), weights))
     object.__setattr__(other, "model", without_values(problem.model))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..functional.batch import picked
+from ..functional.copies import shallow
 from ..functional.modules import exchanged, tensors
 from ..iterations import Iteration, State
 from ..models import Factors
@@ -73,7 +73,7 @@ def running(
     where = (~done).nonzero(as_tuple=True)
     if before is not None and all(map(torch.equal, before.where, where)):
         return before
-    part, own = copy(problem), problem.model.factor_ndims
+    part, own = shallow(problem), problem.model.factor_ndims
     data = problem.data.picked(where)
     if data is None:
         return None

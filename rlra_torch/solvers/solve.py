@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -20,27 +20,9 @@ from ..problem import Problem
 from ..validation import check_signs
 from .history import History, Record, Traced
 from .memory import check_memory
+from .progress import Callback, Progress
 from .running import Running, running
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a solve stands; also what it can be resumed from.
-
-    Args:
-        state: the factors and the memory of the iteration.
-        done: (*,) which problems are frozen: they have converged, or their objective is lost.
-        n_iter: (*,) after how many iterations each problem stopped, or stands.
-        history: the checks so far; the first is the start.
-    """
-
-    state: State
-    done: Tensor
-    n_iter: Tensor
-    history: History
-
-
-Callback = Callable[[Progress], Any]
+from .watching import watched
 
 
 @dataclass(frozen=True)
@@ -105,6 +87,7 @@ def solve(
         (True, 0.0)
     """
     _check_settings(max_iter, tol, check_every, callbacks)
+    start, callbacks = watched(start, callbacks, max_iter)
     factors, begin = _check_parts(iteration, problem, start), time.perf_counter()
     problem = problem.for_solve()
     if isinstance(start, Progress):

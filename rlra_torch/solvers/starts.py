@@ -12,8 +12,9 @@ from ..iterations import Iteration, State
 from ..models import Factors
 from ..problem import Problem
 from .history import History
+from .progress import Progress
 from .running import separable
-from .solve import Progress, solve
+from .solve import solve
 
 
 def best_start(

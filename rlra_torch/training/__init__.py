@@ -17,7 +17,8 @@ from .mixtures import Mixtures, Sizes, SpectralMixtures, SyntheticMixtures
 from .networks import implicit_nnls
 from .patches import ImagePatches
 from .paths import ErrorPaths
-from .scaling import sum_to_one, unit_columns
+from .recordings import Loudness, Recordings, transcriber
+from .scaling import sum_to_one, unit_columns, unit_sums
 from .supervision import FactorSupervision, Mixed, Reconstruction, Supervision, Term
 
 __all__ = [
@@ -34,9 +35,11 @@ __all__ = [
     "LinearlySpaced",
     "LogError",
     "LogSpaced",
+    "Loudness",
     "Mixed",
     "Mixtures",
     "Reconstruction",
+    "Recordings",
     "Sizes",
     "SpectralMixtures",
     "Supervision",
@@ -50,5 +53,7 @@ __all__ = [
     "root_mean_squared_error",
     "squared_error",
     "sum_to_one",
+    "transcriber",
     "unit_columns",
+    "unit_sums",
 ]

@@ -18,25 +18,38 @@ from .session import Session, quiet
 from .streams import Stream, loader
 
 
-def train(configs: Sequence[str], overrides: Sequence[str], checkpoint: str | None) -> None:
+def train(
+    configs: Sequence[str],
+    overrides: Sequence[str],
+    checkpoint: str | None,
+    resume: bool = False,
+    silent: bool = False,
+) -> dict[str, Any]:
     """Fit a network, and say where its files are.
 
     Args:
         configs: YAML files, later ones over earlier ones.
         overrides: ``--key value`` over all of them.
         checkpoint: to resume from, or a folder of runs; None: from the beginning.
+        resume: from the newest checkpoint below the folder of the configuration.
+        silent: print nothing.
+
+    Returns:
+        the epochs, the last metrics and the files; nothing in other processes than the first.
 
     Raises:
         OSError, TypeError, ValueError: bad input, in one sentence.
         KeyboardInterrupt: the user stopped it; the message says how to go on.
     """
-    checkpoint = found_checkpoint(checkpoint, "last.ckpt")
     with quiet():
         session = Session(configs, overrides, fitting=True)
         trainer = session.trainer
+        if resume and checkpoint is None:
+            checkpoint = trainer.default_root_dir
+        checkpoint = found_checkpoint(checkpoint, "last.ckpt")
         learned = sum(p.numel() for p in session.model.parameters() if p.requires_grad)
         if trainer.is_global_zero:
-            print(f"{learned} learned parameters; writing to {trainer.log_dir}")
+            _say(silent, f"{learned} learned parameters; writing to {trainer.log_dir}")
         try:
             trainer.fit(session.model, datamodule=session.datamodule, ckpt_path=checkpoint)
         except SystemExit:
@@ -44,19 +57,28 @@ def train(configs: Sequence[str], overrides: Sequence[str], checkpoint: str | No
                 raise
         if trainer.interrupted:
             raise KeyboardInterrupt(
-                f"interrupted; go on with --ckpt_path {trainer.log_dir}"
+                f"interrupted; go on with --ckpt_path {trainer.log_dir}, or --resume"
                 if Path(trainer.log_dir or "", "checkpoints").is_dir()
                 else "interrupted before the first checkpoint"
             )
-        folder = trainer.log_dir
-        for path in sorted(Path(folder or ".").rglob("*")) if trainer.is_global_zero else ():
-            if path.name in ("best.ckpt", "last.ckpt", "metrics.csv", LearningCurves.file):
-                print(path)
+        folder = trainer.log_dir  # all processes ask for it, or none may
+        if not trainer.is_global_zero:
+            return {}
+        wanted = ("best.ckpt", "last.ckpt", "metrics.csv", LearningCurves.file)
+        below = sorted(Path(folder or ".").rglob("*"))
+        files = [str(path) for path in below if path.name in wanted]
+        _say(silent, *files)
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        return {"epochs": trainer.current_epoch, "metrics": metrics, "files": files}
 
 
 def test(
-    configs: Sequence[str], overrides: Sequence[str], checkpoint: str | None, out: str | None
-) -> None:
+    configs: Sequence[str],
+    overrides: Sequence[str],
+    checkpoint: str | None,
+    out: str | None,
+    silent: bool = False,
+) -> dict[str, Any]:
     """Compare a network with its baselines on every test set, print and write the table.
 
     Args:
@@ -64,6 +86,10 @@ def test(
         overrides: ``--key value`` over all of them.
         checkpoint: of the network, or a folder of runs; None: the network as it is before training.
         out: folder for the table; None: the run of the checkpoint, else the folder of the config.
+        silent: print nothing.
+
+    Returns:
+        the rows and the files.
 
     Raises:
         OSError, TypeError, ValueError: bad input, in one sentence.
@@ -73,12 +99,14 @@ def test(
         session = Session(_configs(configs, checkpoint), overrides)
         folder = session.folder(out, checkpoint)
         session.comparison.out = session.paths.out = str(folder)
+        session.comparison.silent = silent
         session.trainer.test(
             session.model, datamodule=session.datamodule, ckpt_path=checkpoint, verbose=False
         )
-    for name in (*FILES, ErrorPaths.file):
-        if (folder / name).is_file():
-            print(folder / name)
+    several = [folder / name for name in (*FILES, ErrorPaths.file)]
+    files = [str(path) for path in several if path.is_file()]
+    _say(silent, *files)
+    return {"rows": session.comparison.records(), "files": files}
 
 
 def predict(
@@ -88,7 +116,8 @@ def predict(
     out: str | None,
     data: str | None,
     endmembers: str | None,
-) -> None:
+    silent: bool = False,
+) -> dict[str, Any]:
     """Write the factors that a network finds in an image, or in its test set.
 
     Args:
@@ -98,6 +127,10 @@ def predict(
         out: folder for ``factors.npz``; None: the run of the checkpoint, else that of the config.
         data: a file that `load_image` reads; None: the test set of the configuration.
         endmembers: ``.npy`` file (bands, r) in the unit of the image, for networks that know W.
+        silent: print nothing.
+
+    Returns:
+        the files.
 
     Raises:
         OSError, TypeError, ValueError: bad input, in one sentence.
@@ -121,7 +154,14 @@ def predict(
         W, H = W[0], H[0]
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / "factors.npz", allow_pickle=False, spectra=W.numpy(), abundances=H.numpy())
-    print(folder / "factors.npz")
+    files = [str(folder / "factors.npz")]
+    _say(silent, *files)
+    return {"files": files}
+
+
+def _say(silent: bool, *lines: str) -> None:
+    for line in lines if not silent else ():
+        print(line)
 
 
 def found_checkpoint(path: str | None, name: str) -> str | None:

@@ -112,6 +112,7 @@ class Comparison(lightning.Callback):
         out: str | None = None,
     ) -> None:
         self.name, self.baselines, self.out = name, baselines, out
+        self.silent = False
         self.rows: dict[tuple[str, str, int], Row] = {}
 
     def records(self) -> list[dict[str, Any]]:
@@ -172,7 +173,8 @@ class Comparison(lightning.Callback):
             writer.writerows(records)
         text = json.dumps({"network": self.name, "rows": records}, indent=1)
         (folder / FILES[1]).write_text(text + "\n", encoding="utf-8")
-        self._print(records)
+        if not self.silent:
+            self._print(records)
 
     def verdicts(self) -> list[str]:
         """One sentence a baseline: on which test sets the network does not beat it."""

@@ -70,3 +70,23 @@ def unit_columns(factors: MatrixFactors) -> MatrixFactors:
     norms = torch.linalg.vector_norm(W, dim=-2, keepdim=True)
     norms = torch.where(norms > 0, norms, 1)
     return W / norms, H * norms
+
+
+def unit_sums(factors: MatrixFactors) -> MatrixFactors:
+    """Columns of W of sum one, the scale in H: spectra of notes, and how loud they are.
+
+    Args:
+        factors: ``(W, H)``, (*, m, r) and (*, n, r), nonnegative.
+
+    Returns:
+        ``(W, H)`` with the same product; columns of W that are zero stay so.
+
+    Example:
+        >>> W, H = unit_sums((torch.tensor([[3.0], [1.0]]), torch.ones(2, 1)))
+        >>> W.flatten().tolist(), H.flatten().tolist()
+        ([0.75, 0.25], [4.0, 4.0])
+    """
+    W, H = factors
+    sums = W.sum(-2, keepdim=True)
+    sums = torch.where(sums > 0, sums, 1)
+    return W / sums, H * sums

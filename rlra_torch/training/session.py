@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import re
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -51,6 +52,22 @@ class Bar(RichProgressBar):
         """What stands beside the bar; the number of the run does not change."""
         shown = super().get_metrics(trainer, pl_module)
         return {name: value for name, value in shown.items() if name != "v_num"}
+
+
+class Best(ModelCheckpoint):
+    """The best of all epochs, those before a resume, whose files lie elsewhere, included."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from what was the best, with a copy of its file."""
+        super().load_state_dict(state_dict)
+        before, folder = Path(state_dict["best_model_path"]), Path(self.dirpath or ".")
+        if before.parent == folder or not before.is_file():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        here = str(shutil.copy2(before, folder))
+        self.best_model_path = self.kth_best_model_path = here
+        self.best_model_score = self.kth_value = state_dict["best_model_score"]
+        self.best_k_models = {here: state_dict["best_model_score"]}
 
 
 class Session(LightningCLI):
@@ -136,7 +153,7 @@ class Session(LightningCLI):
     def _recorders(self) -> list[lightning.Callback]:
         monitor = self.config_init["checkpoint"]["monitor"]
         # Its option save_last keeps the last of those that are best, not the last.
-        best = ModelCheckpoint(filename="best", monitor=monitor, enable_version_counter=False)
+        best = Best(filename="best", monitor=monitor, enable_version_counter=False)
         last = ModelCheckpoint(filename="last", enable_version_counter=False)
         return [best, last, LearningRateMonitor("epoch"), LearningCurves(self.comparison.name)]
 

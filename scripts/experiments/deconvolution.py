@@ -167,12 +167,11 @@ def _oasis(traces: Traces) -> dict[str, Tensor]:
     except ImportError:
         print("oasis-deconv is not installed")
         return {}
-    decay, rise = (float(torch.tensor(-0.01 / t).exp()) for t in (0.2, 0.03))
     found = {}
-    for name, g in (("OASIS, known constants", (decay + rise, -decay * rise)), ("OASIS", None)):
+    for name, taus in (("OASIS, known constants", (0.2, 0.03)), ("OASIS", (None, None))):
         rows = []
         for y in traces.y:
-            s = torch.from_numpy(oasis(y.numpy(), g=g or (None, None), penalty=1)[1])
+            s = torch.from_numpy(oasis(y.numpy(), *taus, framerate=100.0)[1])  # pyright: ignore
             best = max(range(-3, 4), key=lambda k, s=s: _aligned(s, k, traces, len(rows)))
             rows.append(s.roll(best))
         found[name] = torch.stack(rows)

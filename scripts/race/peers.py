@@ -17,6 +17,7 @@ import scipy.sparse
 import torch
 
 from race.tasks import Data, Pair
+from rlra_torch.applications.peers import sklearn_cd, sklearn_mu, tensorly_hals
 
 Run = Callable[[Any, str, Pair, int], Pair]
 """Native data, loss, factors and a number of iterations to factors."""
@@ -78,27 +79,6 @@ class Guest:
 
 # ---- scikit-learn -------------------------------------------------------------------------------
 
-SKLEARN = {"frobenius": "frobenius", "kl": "kullback-leibler"}
-
-
-def sklearn_mu(y: Any, loss: str, factors: Pair, count: int) -> Pair:
-    return _sklearn(y, factors, count, solver="mu", beta_loss=SKLEARN[loss])
-
-
-def sklearn_cd(y: Any, loss: str, factors: Pair, count: int) -> Pair:
-    return _sklearn(y, factors, count, solver="cd", beta_loss=SKLEARN[loss])
-
-
-def _sklearn(y: Any, factors: Pair, count: int, **options: str) -> Pair:
-    from sklearn.decomposition import non_negative_factorization
-
-    w, h = factors
-    w, ht, _ = non_negative_factorization(
-        y, w.copy(), np.ascontiguousarray(h.T), w.shape[1], init="custom", tol=0, max_iter=count,
-        **options,
-    )  # fmt: skip
-    return w, np.ascontiguousarray(ht.T)
-
 
 def _numpy(data: Data, device: str) -> Any:
     return data.y
@@ -158,14 +138,6 @@ def _torch(data: Data, device: str) -> torch.Tensor:
 
 
 # ---- TensorLy -----------------------------------------------------------------------------------
-
-
-def tensorly_hals(y: Any, loss: str, factors: Pair, count: int) -> Pair:
-    from tensorly.decomposition import non_negative_parafac_hals
-
-    begin = _cp(y, factors)
-    found = non_negative_parafac_hals(y, factors[0].shape[1], count, init=begin, tol=0)
-    return _pair(found.factors)
 
 
 def tensorly_masked_mu(y: Any, loss: str, factors: Pair, count: int) -> Pair:

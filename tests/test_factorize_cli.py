@@ -1,10 +1,7 @@
 """``rlra factorize``: whole, in chunks, on two processes, interrupted and gone on with."""
 
 import json
-import multiprocessing
 import os
-import random
-import signal
 import subprocess
 import sys
 import time
@@ -16,6 +13,7 @@ import scipy.io
 import scipy.sparse
 import torch
 from conformance import close
+from killed import ended, moments, said
 
 from rlra_torch import cli, nmf
 from rlra_torch.data import Chunks
@@ -261,47 +259,22 @@ def test_two_processes_go_on_where_one_stopped():
 # --- Interruptions -----------------------------------------------------------------------------
 
 
-def _solve(words):
-    """In a child: the command, in silence."""
-    os.setsid()
-    sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    torch.set_num_threads(1)
-    os._exit(cli.main(words))
-
-
-def _started(words):
-    child = multiprocessing.get_context("fork").Process(target=_solve, args=(words,))
-    child.start()
-    return child
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children must not import everything again")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork, since 3.12
 def test_twenty_kills():
     """Killed or Ctrl-C at a random moment after the first checkpoint; then the same command."""
     options = {"method": "joint", "tol": 0, "check_every": 1, "max_iter": 60, "quiet": True}
     torch.set_num_threads(1)
     whole = run(**options, out="whole")
+    assert ended(arguments(**options, out="warm")) == 0, said()
     begin = time.perf_counter()
-    same(run(**options, out="warm"), whole)
-    length = time.perf_counter() - begin
-    draws, killed = random.Random(0), 0
-    for kill in range(20):
+    same(run(**options, out="timed"), whole)
+    length, hit = time.perf_counter() - begin, 0
+    for kill, (after, number, status) in enumerate(moments(0.6 * length, 20)):
         out = Path(f"out{kill}")
         words = arguments(**options, out=out)
-        child = _started(words)
-        while not (out / "progress.pt").exists() and child.is_alive():
-            time.sleep(0.002)
-        time.sleep(draws.uniform(0, 0.6 * length))
-        number, status = ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130))[kill % 2]
-        if child.is_alive():
-            os.kill(child.pid, number)
-        child.join()
-        killed += child.exitcode == status
-        again = _started(words)
-        again.join()
-        assert again.exitcode == 0
+        hit += ended(words, after, number, (out / "progress.pt").exists) == status
+        assert ended(words) == 0, said()
         same(Factorization.load(out / "factors.npz"), whole)
         assert sorted(os.listdir(out)) == sorted([*FILES, COMMAND, PAGE])
-    assert killed >= 10
+    assert hit >= 10

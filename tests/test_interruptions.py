@@ -6,11 +6,7 @@ import time
 import made_up
 import numpy as np
 import pytest
-import torch
 from killed import MOMENTS, ended, moments, said
-
-from rlra_torch.cli import finishing
-from rlra_torch.solvers import journal
 
 COMMANDS = {
     "factorize": "--data long.npy --rank 8 --loss kl --tol 0 --max-iter 300 --check-every 5 "
@@ -33,30 +29,24 @@ def arrays(folder):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children must not import everything again")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork, since 3.12
 @pytest.mark.parametrize("command", COMMANDS)
 def test_random_moments(command, tmp_path, monkeypatch):
-    import rlra_torch.applications.factorizing
-    import rlra_torch.applications.unmixing  # noqa: F401  so that children need not import it
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(finishing, "find_spec", lambda name: None)  # pages take time
-    monkeypatch.setattr(journal.Journal.__init__, "__defaults__", (0.0,))
     made_up.made_up()
     draw = np.random.default_rng(0)
     np.save("long.npy", draw.random((400, 8)) @ draw.random((8, 300)))
-    torch.set_num_threads(1)
     words = [command, *COMMANDS[command].split(), "--quiet", "--out"]
+    assert ended([*words, "warm"], brisk=True) == 0, said()
     begin = time.perf_counter()
-    assert ended([*words, "whole"]) == 0, said()
+    assert ended([*words, "whole"], brisk=True) == 0, said()
     length, whole, hit = time.perf_counter() - begin, arrays("whole"), 0
     for moment, (after, number, status) in enumerate(moments(0.9 * length)):
         out = f"run{moment}"
-        found = ended([*words, out], after, number)
+        found = ended([*words, out], after, number, brisk=True)
         hit += found == status
         if found == 130:
             assert said().startswith("rlra: interrupted") and said().count("\n") == 1
-        assert ended([*words, out]) == 0, said()
+        assert ended([*words, out], brisk=True) == 0, said()
         again = arrays(out)
         assert again.keys() == whole.keys()
         for name, x in whole.items():

@@ -50,13 +50,10 @@ def same(found, expected):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children must not import everything again")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of fork, since 3.12
 def test_random_moments(tmp_path, monkeypatch):
-    import rlra_torch.training.command  # noqa: F401  so that children need not import it
-
     monkeypatch.chdir(tmp_path)
     Path("tiny.yaml").write_text(CONFIG)
-    torch.set_num_threads(1)
+    assert ended([*WORDS, "warm"]) == 0, said()
     begin = time.perf_counter()
     assert ended([*WORDS, "whole"]) == 0, said()
     length, hit = time.perf_counter() - begin, 0

@@ -117,6 +117,20 @@ def test_gradients_of_100_random_regressions(kind, generator):
         assert (inner(a - b, a - b) / inner(a, a)).sqrt().max() < 1e-5
 
 
+def test_entries_that_only_come_near_zero_stay_there():
+    """Multiplicative updates never reach 0; the derivative is that of the solution."""
+    w = torch.tensor([[1.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+    y = torch.tensor([[1.0], [0.0]], dtype=torch.float64, requires_grad=True)
+    step, regs = Alternating(MU(), inner=1), (NonNegative(), NonNegative())
+    layer = ImplicitRegression(step, NMF(), Frobenius(), regs, free=(1,), tol=1e-9, max_iter=2000)
+    h = layer(y, (w, torch.ones(1, 2).double()))[1]
+    assert 0 < h[0, 1] < 1e-9
+    expected = ImplicitNNLS()(w, y)
+    for x, z in zip(h[0], expected[0], strict=True):
+        (a,), (b,) = (torch.autograd.grad(v, y, retain_graph=True) for v in (x, z))
+        close(a, b, 1e-7)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_of_regressions_is_as_many(kind, generator):
     pairs = [regression(generator) for _ in range(3)]

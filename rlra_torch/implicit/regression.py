@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
+from ..blocks import Block
 from ..functional.linalg import masked_solve
 from ..iterations import ActiveSet, Alternating, ProjectedNewton
 from ..iterations.newton import penalized_gradient, penalized_hessian
@@ -17,11 +19,13 @@ from .base import Implicit
 class ImplicitRegression(Implicit):
     """The minimizer of one block as a function of the data, the other factors, the penalties.
 
-    With S the support (entries inside the interval and, under an l1 penalty, not 0) and F the
-    penalized objective, ``grad_S F(x; theta) = 0`` gives
+    With S the support and F the penalized objective, ``grad_S F(x; theta) = 0`` gives
 
         dx_S = - (Hess_SS F)^-1 d_theta grad_S F,   dx = 0 elsewhere
 
+    The support are the entries that a step of diagonally scaled gradient leaves inside the interval
+    and, under an l1 penalty, on their side of 0. An iteration that only comes near 0, as
+    multiplicative ones do, leaves entries there that the gradient says are 0.
     by Cholesky solves of the size of the rank, one for each row. Derivatives of first and second
     order are those of two steps of Newton's method from the solution, so that memory does not
     depend on the iterations of the solve. Where an entry is 0 and so is its gradient, the solution
@@ -40,7 +44,6 @@ class ImplicitRegression(Implicit):
         | Blondel et al., Efficient and modular implicit differentiation (2022), section 2
 
     Example:
-        >>> import torch
         >>> from rlra_torch.iterations import HALS
         >>> regs = (NonNegative(), NonNegative(ridge=1.0))
         >>> layer = ImplicitRegression(Alternating(HALS()), NMF(), Frobenius(), regs, free=(1,))
@@ -74,15 +77,25 @@ class ImplicitRegression(Implicit):
         block, reg = problem.block(n, factors), problem.regularizer(n, factors)
         assert isinstance(reg, ElasticNet)
         x = problem.pack(n, factors)
-        support = (x > reg.lower) & (x < reg.upper)
-        if reg.l1 is not None:
-            support = support & (x != 0)
-        support = support & met.reshape(*met.shape, *(1,) * (x.ndim - met.ndim))
+        support = _support(x, block, reg) & met.reshape(*met.shape, *(1,) * (x.ndim - met.ndim))
         z = x
         for _ in range(2):
             gradient = penalized_gradient(z, block, reg)
             z = z - masked_solve(penalized_hessian(z, block, reg), gradient, support)
         return problem.unpack(n, factors, x + (z - z.detach()))
+
+
+@torch.no_grad()
+def _support(x: Tensor, block: Block, reg: ElasticNet) -> Tensor:
+    """Which entries move with the data, see `ImplicitRegression`."""
+    hessian = penalized_hessian(x, block, reg)
+    hessian = hessian if hessian.ndim > x.ndim else hessian.unsqueeze(-3)
+    curvature = hessian.diagonal(dim1=-2, dim2=-1).clamp_min(torch.finfo(x.dtype).tiny)
+    moved = x - penalized_gradient(x, block, reg) / curvature
+    inside = [(z > reg.lower) & (z < reg.upper) for z in (x, moved)]
+    if reg.l1 is not None:
+        inside.append(x * moved > 0)
+    return torch.stack(inside).all(0)
 
 
 class _MatrixRegression(nn.Module):

@@ -18,7 +18,7 @@ def cluster_labels(W: Tensor, H: Tensor) -> Tensor:
     """The component that gives most of the mass of each column of ``W Hᵀ``.
 
     argmax_k h_jk ||w_k||₁, which does not depend on how a component shares its scale between the
-    factors.
+    factors; the first of those that are equal but for rounding.
 
     Args:
         W: (*, m, r), nonnegative.
@@ -31,7 +31,8 @@ def cluster_labels(W: Tensor, H: Tensor) -> Tensor:
         >>> cluster_labels(torch.eye(2), torch.tensor([[3.0, 1.0], [0.0, 2.0]])).tolist()
         [0, 1]
     """
-    return (H * W.sum(-2, keepdim=True)).argmax(-1)
+    mass = H * W.sum(-2, keepdim=True)
+    return (mass >= (1 - 1e-6) * mass.amax(-1, keepdim=True)).int().argmax(-1)
 
 
 def consensus_matrix(labels: Tensor) -> Tensor:

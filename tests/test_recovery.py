@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conformance import close
 
 from rlra_torch.applications.recovery import band_units, recover, sampled
 from rlra_torch.cli import main
@@ -130,10 +131,28 @@ def test_images_of_few_materials_are_recovered(ratio, snr, most):
     assert (found.cube - cube).norm() <= most * cube.norm()
 
 
+def test_spare_columns_explain_what_lies_beyond_the_rank():
+    """The result is the best approximation of the wanted rank of all that was fitted."""
+    cube, draw = blocks(), torch.Generator().manual_seed(0)
+    for k in range(5):
+        cube[3 * k : 3 * k + 9, 4 * k : 4 * k + 7] += 0.05 * torch.randn(24, generator=draw)
+    y, phi, _ = sampled(cube, 3)
+    few, many = (recover(y, phi, 3, spare=spare, max_iter=120) for spare in (0, 9))
+    least = torch.linalg.svdvals(cube.flatten(0, 1))[3:].square().sum()
+    above = [(found.cube - cube).square().sum() - least for found in (few, many)]
+    assert 0 <= above[1] < 0.05 * above[0]
+    whole = recover(y, phi, 12, spare=0, max_iter=120).cube.flatten(0, 1).double()
+    u, s, vh = torch.linalg.svd(whole, full_matrices=False)
+    best = (u[:, :3] * s[:3]) @ vh[:3]
+    close(many.cube.flatten(0, 1).double(), best, 1e-4)
+    close(many.spectra.mT @ many.spectra, torch.eye(3), 1e-5)
+    assert (many.spectra.sum(0) >= 0).all()
+
+
 def test_units_of_bands_do_not_matter_without_noise():
     cube, units = blocks(12, 6), torch.tensor([1.0, 9.0, 0.2, 3.0, 0.05, 1.0])
     y, phi, _ = sampled(cube, 2)
-    plain, scaled = (recover(x, phi, 3, max_iter=20).cube for x in (y, y * units[:, None]))
+    plain, scaled = (recover(x, phi, 3, spare=0, max_iter=20).cube for x in (y, y * units[:, None]))
     assert torch.allclose(scaled, plain * units, atol=1e-3 * float((plain * units).abs().max()))
 
 
@@ -165,7 +184,13 @@ def test_the_baseline_keeps_to_the_misfit():
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [({"rank": 99}, "rank"), ({"noise": -1.0}, "noise"), ({"tv": 0.0}, "tv"), ({}, "measures")],
+    [
+        ({"rank": 99}, "rank"),
+        ({"spare": -1}, "spare"),
+        ({"noise": -1.0}, "noise"),
+        ({"tv": 0.0}, "tv"),
+        ({}, "measures"),
+    ],
 )
 def test_recover_says_what_is_wrong(change, words):
     y, phi, _ = sampled(blocks(8, 4), 2)

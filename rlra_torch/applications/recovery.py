@@ -40,9 +40,9 @@ class Recovery:
     """What `recover` found.
 
     Args:
-        spectra: (bands, r).
-        maps: (r, rows, cols).
-        objective: at the end.
+        spectra: (bands, r), orthonormal, the one of the largest map first.
+        maps: (r, rows, cols), orthogonal.
+        objective: at the end, of all columns that were fitted.
         kkt: at the end, scale-free.
         n_iter: sweeps over both factors.
         seconds: all together.
@@ -66,6 +66,7 @@ def recover(
     operator: RandomPhase,
     rank: int = 15,
     *,
+    spare: int | None = None,
     tv: float | None = None,
     noise: float = 0.0,
     max_iter: int = 320,
@@ -77,12 +78,15 @@ def recover(
     A are spectra, Z maps; the bands of Y are in units of what is not explained of them, see
     `band_units`. The weight of the total variation, ``lam nu``, begins large and falls in stages,
     which the accelerated proximal gradient goes on through; its steps are as long as the sampling
-    allows, see `Sensed.gained`.
+    allows, see `Sensed.gained`. An image is never quite of the rank that is asked for, and through
+    random phases what lies beyond it comes back as noise in every map: more columns are fitted,
+    which explain it, and the result is the best approximation of their product.
 
     Args:
         y: (bands, samples).
         operator: that measured it, as `RandomPhase` draws one from a seed.
         rank: r, the largest number of spectra.
+        spare: columns that are fitted besides; None: ``2 r``. Fewer take less time.
         tv: ``lam nu`` for data in these units, of root mean square one; None: from the ratio and
             the noise.
         noise: the standard deviation of the noise of a sample, relative to that of the data.
@@ -108,9 +112,10 @@ def recover(
         raise ValueError(f"the operator measures {tuple(expected)}, got {tuple(y.shape)}")
     whole_number("the rank", rank)
     whole_number("max_iter", max_iter)
-    bands, pixels = len(y), math.prod(operator.shape)
-    if rank > min(bands, pixels):
-        raise ValueError(f"the rank is at most {min(bands, pixels)} here, got {rank}")
+    largest = min(len(y), math.prod(operator.shape))
+    if rank > largest:
+        raise ValueError(f"the rank is at most {largest} here, got {rank}")
+    spare = 2 * rank if spare is None else whole_number("spare", spare, least=0)
     if not real_number("noise", noise) >= 0:
         raise ValueError(f"noise must be nonnegative, got {noise}")
     if tv is not None and not real_number("tv", tv) > 0:
@@ -121,8 +126,9 @@ def recover(
     if tv is None:
         scattered = noise * y.square().mean().sqrt() / units
         tv = weight_of(operator.ratio, float(scattered.square().mean().sqrt()))
-    found, done = _stages(y / units, operator, rank, tv, max_iter)
-    spectra, maps = units * found.factors[0], found.factors[1].mT.unflatten(-1, operator.shape)
+    found, done = _stages(y / units, operator, min(rank + spare, largest), tv, max_iter)
+    spectra, maps = _leading(units * found.factors[0], found.factors[1], rank)
+    maps = maps.mT.unflatten(-1, operator.shape)
     seconds = time.perf_counter() - begin
     return Recovery(spectra, maps, float(found.objective), float(found.kkt), done, seconds)
 
@@ -215,6 +221,18 @@ def started(y: Tensor, operator: RandomPhase, rank: int) -> Factors:
     order = energy.argsort(descending=True)[:rank]
     spectra = vectors[:, order]
     return spectra, back.mT @ spectra
+
+
+def _leading(a: Tensor, z: Tensor, rank: int) -> Factors:
+    """Of ``a z^T`` the singular vectors ``u``, and ``v diag(s)``, of the largest values.
+
+    Each has the sign for which the sum of ``u`` is not negative.
+    """
+    (outer, left), (inner, right) = torch.linalg.qr(a), torch.linalg.qr(z)
+    u, s, vh = torch.linalg.svd(left @ right.mT)
+    u, v = outer @ u[:, :rank], inner @ (s[:rank] * vh[:rank].mT)
+    sign = torch.where(u.sum(0) < 0, -1.0, 1.0).to(u)
+    return sign * u, sign * v
 
 
 def _unit(factors: Factors) -> Factors:

@@ -61,6 +61,12 @@ def add_recover(commands: Any) -> None:  # noqa: ANN401
     fit = parser.add_argument_group("fit")
     fit.add_argument("--rank", type=count, default=15, metavar="R", help="spectra (default: 15)")
     fit.add_argument(
+        "--spare",
+        type=int,
+        metavar="N",
+        help="spectra that are fitted besides and dropped in the end (default: twice\nthe rank)",
+    )
+    fit.add_argument(
         "--tv", type=float, metavar="X", help="weight of the variation (default: from the noise)"
     )
     add_max_iter(fit, 320)
@@ -86,11 +92,14 @@ def _run_recover(arguments: argparse.Namespace) -> None:
             y,
             operator,
             arguments.rank,
+            spare=arguments.spare,
             tv=arguments.tv,
             noise=noise,
             max_iter=arguments.max_iter,
         )
-    settings = {name: getattr(arguments, name) for name in ("data", "ratio", "snr", "rank", "seed")}
+    settings = {
+        name: getattr(arguments, name) for name in ("data", "ratio", "snr", "rank", "spare", "seed")
+    }
     report, files = write_recovery(fit, cube, y, operator, arguments.out, settings)
     written = [str(path) for path in files]
     if arguments.json:

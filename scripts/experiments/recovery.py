@@ -49,7 +49,9 @@ def floor(cube: Tensor, rank: int) -> float:
     return float(size[rank:].norm() / size.norm())
 
 
-def cell(cube: Tensor, name: str, rank: int, sweeps: int, steps: int) -> dict[str, float]:
+def cell(
+    cube: Tensor, name: str, rank: int, spare: int, sweeps: int, steps: int
+) -> dict[str, float]:
     """The relative error of one cell, and its seconds."""
     ratio, _, snr = name.lstrip("n").partition(":")
     begin = time.perf_counter()
@@ -59,7 +61,7 @@ def cell(cube: Tensor, name: str, rank: int, sweeps: int, steps: int) -> dict[st
         x = nuclear_tv(y, phi, misfit=misfit, max_iter=steps).x
         found = x.mT.reshape(cube.shape)
     else:
-        found = recover(y, phi, rank, noise=noise, max_iter=sweeps).cube
+        found = recover(y, phi, rank, spare=spare, noise=noise, max_iter=sweeps).cube
     error = float((found - cube).norm() / cube.norm())
     count = steps if name.startswith("n") else sweeps
     return {"error": error, "n_iter": count, "seconds": time.perf_counter() - begin}
@@ -109,17 +111,20 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=128)
     parser.add_argument("--bands", type=int, default=180)
     parser.add_argument("--rank", type=int, default=15)
+    parser.add_argument("--spare", type=int, default=30, help="columns beside it")
     parser.add_argument("--sweeps", type=int, default=400, help="of the factorization")
     parser.add_argument("--steps", type=int, default=100, help="of the baseline")
     arguments = parser.parse_args()
     if unknown := set(arguments.cells) - set(everything):
         parser.error(f"no such cells: {', '.join(sorted(unknown))}")
     cube = pines(arguments.side, arguments.bands)
-    name = f"{arguments.side}x{arguments.bands}_rank{arguments.rank}.json"
+    name = f"{arguments.side}x{arguments.bands}_rank{arguments.rank}+{arguments.spare}.json"
     path = arguments.out / name
     done = json.loads(path.read_text()) if path.exists() else {}
     for key in [key for key in arguments.cells if key not in done]:
-        done[key] = cell(cube, key, arguments.rank, arguments.sweeps, arguments.steps)
+        done[key] = cell(
+            cube, key, arguments.rank, arguments.spare, arguments.sweeps, arguments.steps
+        )
         print(f"{key:8} {done[key]['error']:.4f} {done[key]['seconds']:6.0f} s", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(done, indent=1) + "\n")

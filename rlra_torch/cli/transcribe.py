@@ -23,7 +23,7 @@ def add_learn_notes(commands: Any) -> None:  # noqa: ANN401
         epilog=(
             "examples:\n"
             "  rlra learn-notes piano/ --window 4 -o piano.npz\n"
-            "  rlra learn-notes piano/ --config configs/music/learn_notes.yaml -o piano.npz"
+            "  rlra learn-notes piano/ --config configs/music/learn_notes.yaml -o frames.npz"
         ),
     )
     parser.set_defaults(run=_run_learn_notes, configured=True)
@@ -65,8 +65,9 @@ def add_transcribe(commands: Any) -> None:  # noqa: ANN401
         epilog=(
             "examples:\n"
             "  rlra transcribe song.wav --notes piano.npz -o song.mid\n"
-            "  rlra transcribe song.wav --notes piano.npz --adapt -o song.mid\n"
-            "  rlra transcribe song.wav --config configs/music/transcribe.yaml -o song.mid"
+            "  rlra transcribe song.wav --notes frames.npz --adapt -o song.mid\n"
+            "  rlra transcribe song.wav --notes frames.npz \\\n"
+            "      --config configs/music/transcribe.yaml -o song.mid"
         ),
     )
     parser.set_defaults(run=_run_transcribe, configured=True)

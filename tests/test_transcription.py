@@ -112,7 +112,8 @@ def test_templates_adapt_to_what_is_heard_and_stay_elsewhere():
     torch.testing.assert_close(found.templates.sum((0, 1)), torch.ones(4))
     before, after = ((w[:, 0] - own).abs().sum(0) for w in (known.templates, found.templates))
     assert (after[:3] < 0.8 * before[:3]).all()
-    assert (found.templates - known.templates)[..., 3].abs().sum() < 0.2
+    # Of the one that is not heard, only what the filter does: in total variation, an eighth.
+    assert (found.templates - known.templates)[..., 3].abs().sum() < 0.3
     with pytest.raises(ValueError, match="window of one frame"):
         adapted(v, learn_notes(isolated((60,)), window=4))
     with pytest.raises(ValueError, match="must be positive"):
@@ -123,7 +124,32 @@ def test_much_trust_keeps_the_templates():
     known = learn_notes(isolated((60, 67), bright=0.4))
     v = stft_magnitudes(played(melody((60, 67)), bright=0.9), Analysis())
     found, _ = adapted(v, known, prior=1e6)
-    torch.testing.assert_close(found.templates, known.templates, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(found.templates, known.templates, rtol=1e-2, atol=1e-5)
+
+
+def test_a_filter_that_all_notes_share_is_found_from_some_of_them():
+    """The same sounds through a filter: notes that are not heard move as those that are."""
+    pitches = (60, 62, 64, 65, 67, 69, 71, 72)
+    known = learn_notes(isolated(pitches, bright=0.6))
+    w = known.templates[:, 0]
+    gain = torch.linspace(0.2, 2.0, len(w))[:, None]
+    h = torch.rand(200, len(pitches), generator=torch.Generator().manual_seed(0)).pow(4)
+    h[:, 3] = 0
+    own = gain * w / (gain * w).sum(0)
+    found, _ = adapted((gain * w) @ h.mT, known, max_iter=200)
+    before, after = ((x[:, 0] - own).abs().sum(0) for x in (known.templates, found.templates))
+    assert (after < 0.9 * before).all()
+    assert (after < 0.6 * before).sum() == 7
+
+
+def test_slow_attacks_count_from_where_they_begin():
+    """A rise of any length counts from its first frames; a sudden one is where it is."""
+    step = Analysis().step
+    templates = NoteTemplates(torch.ones(1, 1, 1), (60,))
+    for length in (1, 6, 12):
+        h = ((torch.arange(60.0) - 20) / length).clamp(0, 1)[:, None]
+        (note,) = note_events(h, templates)
+        assert abs(note.onset - 20 * step) <= 2 * step
 
 
 def test_blind_factors_of_isolated_notes_have_their_fundamentals():

@@ -16,6 +16,8 @@ from .note_templates import NoteTemplates
 # Between the rises of the strongest note and those of harmonics and of beats: the best of eight on
 # average over three pieces by Mozart, Bach and Schumann.
 THRESHOLD = 0.2
+# Frames on both sides between which a rise is measured.
+REACH = 2
 
 
 def note_events(
@@ -25,6 +27,9 @@ def note_events(
     shortest: float = 0.06,
 ) -> list[Note]:
     """Notes from activations: each begins where its activation rises, and ends where it is small.
+
+    A rise that lasts, as that of a pipe or a bow does, is the largest long after the note began: it
+    counts once, and from where it was 0.3 of that.
 
     Args:
         h: (frames, notes).
@@ -40,7 +45,7 @@ def note_events(
     top = rise.max(initial=0.0)
     found: list[Note] = []
     for k, pitch in enumerate(notes.pitches):
-        begins = _peaks(rise[:, k], threshold * top) if top > 0 else np.empty(0, int)
+        begins, onsets = _rising(rise[:, k], threshold * top) if top > 0 else ([], [])
         for i, begin in enumerate(begins):
             end = begins[i + 1] if i + 1 < len(begins) else len(values)
             level = values[begin:end, k]
@@ -48,8 +53,8 @@ def note_events(
             length = (quiet[0] + 3 if len(quiet) else len(level)) * step
             velocity = int(np.clip(round(127 * np.sqrt(rise[begin, k] / top)), 1, 127))
             if length >= shortest:
-                onset = float(begin * step)
-                found.append(Note(onset, float(onset + length), pitch, velocity))
+                onset, offset = float(onsets[i] * step), float(begin * step + length)
+                found.append(Note(onset, offset, pitch, velocity))
     return sorted(found)
 
 
@@ -63,9 +68,24 @@ def _levels(h: Tensor, notes: NoteTemplates) -> np.ndarray:
 
 
 def _rises(levels: np.ndarray) -> np.ndarray:
-    """How much louder each note is two frames later than two frames before."""
-    padded = np.pad(levels, ((2, 2), (0, 0)), mode="edge")
-    return np.maximum(padded[4:] - padded[:-4], 0)
+    """How much louder each note is some frames later than as many before."""
+    padded = np.pad(levels, ((REACH, REACH), (0, 0)), mode="edge")
+    return np.maximum(padded[2 * REACH :] - padded[: -2 * REACH], 0)
+
+
+def _rising(rise: np.ndarray, least: float) -> tuple[list[int], list[int]]:
+    """Frames where a rise is the largest and at least so large, and where it began.
+
+    It began where a sudden one would be whose difference over four frames begins as this one does.
+    """
+    peaks, starts = [], []
+    for peak in _peaks(rise, least):
+        small = np.flatnonzero(rise[:peak] < 0.3 * rise[peak])
+        first = int(small[-1]) + 1 if len(small) else 0
+        if not peaks or first > peaks[-1]:
+            peaks.append(int(peak))
+            starts.append(min(int(peak), first + REACH))
+    return peaks, starts
 
 
 def _peaks(x: np.ndarray, least: float, apart: int = 4) -> np.ndarray:

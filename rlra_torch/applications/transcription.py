@@ -9,15 +9,16 @@ from ..datasets.sounds import Note
 from ..estimators import convolutive_regression, nnkl
 from ..iterations import MU, Alternating
 from ..losses import KullbackLeibler, Several
-from ..models import NMF, Coupled
+from ..models import NMF, Coupled, Multilinear
 from ..problem import Problem
 from ..regularizers import NonNegative
 from ..solvers import solve
 from .note_events import THRESHOLD, note_events
 from .note_templates import NoteTemplates
 
-# How loudly known templates count, relative to a note of the recording.
-PRIOR = 3.0
+# How loudly known templates count, relative to a note of the recording; and how loudly they do when
+# the filter that all notes share is found, relative to the whole of it.
+PRIOR, FLAT = 1.0, 0.3
 # Seconds over which the end of a recording fades.
 FADE = 0.2
 
@@ -46,10 +47,14 @@ def adapted(
 ) -> tuple[NoteTemplates, Tensor]:
     """Templates of another instrument moved towards that of this recording, and the activations.
 
-        min over W, H >= 0 of  D(V, W H^T) + c D(W0, W),    c = prior * sum(V) / notes
+        min over e, W, H >= 0 of
+            D(V, diag(e) W H^T) + c sum(V) (D(W0, W) / notes + 0.3 D(b, diag(e) b))
 
-    with D the Kullback-Leibler divergence: the known templates W0 count as if each had been heard
-    alone, ``prior`` times as loud as a note is on average. What is seldom heard stays as it was.
+    with D the Kullback-Leibler divergence, b the mean of the known templates W0 and c the
+    ``prior``. The filter e, one gain for each frequency, is what makes all notes of an instrument,
+    a room and a microphone sound different in the same way; few numbers, which all notes tell. Each
+    template besides counts as if it had been heard alone, c times as loud as a note is on average:
+    what is seldom heard stays as it was, but for the filter.
 
     Args:
         v: (frequencies, frames) magnitudes.
@@ -58,7 +63,7 @@ def adapted(
         max_iter: iterations at most.
 
     Returns:
-        the templates, of sum one, and (frames, notes).
+        the templates ``diag(e) W``, of sum one, and (frames, notes).
 
     Raises:
         ValueError: a longer window, or a prior that is not positive.
@@ -70,7 +75,7 @@ def adapted(
         >>> notes = NoteTemplates(torch.tensor([[[0.5]], [[0.5]]]), (60,))
         >>> found, _ = adapted(torch.tensor([[3.0], [1.0]]), notes, prior=1.0)
         >>> found.templates.flatten()  # between (0.5, 0.5) and (0.75, 0.25)
-        tensor([0.6250, 0.3750])
+        tensor([0.7020, 0.2980])
     """
     if notes.templates.shape[1] > 1:
         raise ValueError(
@@ -79,13 +84,17 @@ def adapted(
     if not prior > 0:
         raise ValueError(f"the trust in the templates must be positive, got {prior}")
     known = notes.templates[:, 0]
-    model = Coupled([(NMF(), (0, 1)), (NMF(), (0, 2))])
-    weight = prior * float(v.sum()) / known.shape[1]
-    loss = Several((KullbackLeibler(), KullbackLeibler()), (1.0, weight))
-    problem = Problem((v, known), model, loss, (NonNegative(),) * 3, free=(0, 1))
-    alone = torch.eye(known.shape[1]).to(known)
-    start = (known, activations(v, notes, max_iter=20), alone)
-    w, h, _ = solve(Alternating(MU()), problem, start, max_iter=max_iter, tol=1e-4).factors
+    mean, alone = known.mean(1, keepdim=True), torch.eye(known.shape[1]).to(known)
+    # The filter is a factor of one column, which a recording as (frequencies, frames, 1) has too.
+    heard, filtered = Multilinear("fa,fr,tr->fta"), Multilinear("fa,fa->f")
+    model = Coupled([(heard, (0, 1, 2)), (NMF(), (1, 3)), (filtered, (0, 4))])
+    trust = prior * float(v.sum())
+    loss = Several((KullbackLeibler(),) * 3, (1.0, trust / known.shape[1], FLAT * trust))
+    tables = (v[..., None], known, mean[:, 0])
+    problem = Problem(tables, model, loss, (NonNegative(),) * 5, free=(0, 1, 2))
+    start = (torch.ones_like(mean), known, activations(v, notes, max_iter=20), alone, mean)
+    e, w, h, *_ = solve(Alternating(MU()), problem, start, max_iter=max_iter, tol=1e-4).factors
+    w = e * w
     size = w.sum(0)
     return NoteTemplates((w / size)[:, None], notes.pitches, notes.analysis), h * size
 
@@ -126,24 +135,45 @@ def transcribe(
     """
     if threshold is not None and not 0 < threshold < 1:
         raise ValueError(f"the threshold lies between 0 and 1, got {threshold}")
+    notes, h = sounding(sound, notes, adapt=adapt, network=network)
+    return note_events(h, notes, THRESHOLD if threshold is None else threshold)
+
+
+def sounding(
+    sound: Tensor, notes: NoteTemplates, *, adapt: bool = False, network: nn.Module | None = None
+) -> tuple[NoteTemplates, Tensor]:
+    """How loud each note is in each frame of a recording, and the templates that say so.
+
+    Args:
+        sound, notes, adapt, network: as for `transcribe`.
+
+    Returns:
+        the templates, and (frames, notes).
+
+    Raises:
+        ValueError: no samples, or templates that adapt beside a network.
+
+    Example:
+        >>> notes = NoteTemplates(torch.ones(929, 1, 1), (60,))
+        >>> sounding(torch.zeros(4410), notes)[1].abs().max()
+        tensor(0.)
+    """
     if adapt and network is not None:
         raise ValueError("a network has templates of its own, which do not adapt; leave one out")
     if sound.ndim != 1 or not len(sound):
         raise ValueError(f"a recording is (samples,), got shape {tuple(sound.shape)}")
     v = notes.analysis.magnitudes(_faded(sound, round(FADE * notes.analysis.rate)))
     if not v.sum() > 0:
-        return []
+        return notes, v.new_zeros(v.shape[1], len(notes.pitches))
     # Mean one, whatever the volume.
     v = v / v.mean()
-    if network is not None:
-        with torch.no_grad():
-            w, h = network(v)
-        h = h * w.sum(0)
-    elif adapt:
-        notes, h = adapted(v, notes)
-    else:
-        h = activations(v, notes)
-    return note_events(h, notes, THRESHOLD if threshold is None else threshold)
+    if adapt:
+        return adapted(v, notes)
+    if network is None:
+        return notes, activations(v, notes)
+    with torch.no_grad():
+        w, h = network(v)
+    return notes, h * w.sum(0)
 
 
 def _faded(sound: Tensor, count: int) -> Tensor:

@@ -20,9 +20,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rlra_torch.applications.note_events import onset_f1
+from rlra_torch.applications.note_events import note_events, onset_f1
 from rlra_torch.applications.note_templates import NoteTemplates, learn_notes
-from rlra_torch.applications.transcription import transcribe
+from rlra_torch.applications.transcription import sounding
 from rlra_torch.datasets.ensembles import Ensemble
 from rlra_torch.datasets.sounds import Note, rendered, score
 from rlra_torch.functional.spectrograms import Analysis, ConstantQ
@@ -55,8 +55,8 @@ def piece(name: str, seconds: float) -> list[Note]:
 
 def curve(truth: Sequence[Note], sound: Tensor, method: dict[str, Any]) -> Tensor:
     """F1 for each threshold."""
-    rows = [transcribe(sound, **method, threshold=x) for x in THRESHOLDS]
-    return torch.tensor([onset_f1(truth, found)[2] for found in rows])
+    notes, h = sounding(sound, **method)
+    return torch.tensor([onset_f1(truth, note_events(h, notes, x))[2] for x in THRESHOLDS])
 
 
 def methods(network: Path | None) -> dict[str, dict[str, Any]]:
@@ -89,7 +89,7 @@ def chords(notes: NoteTemplates) -> None:
     """Six chords of five notes each, played by the piano of the templates."""
     truth = sorted(Note(0.2 + i, 1.0 + i, p) for i, chord in enumerate(CHORDS) for p in chord)
     sound = rendered(truth)
-    scores = [onset_f1(truth, transcribe(sound, notes, threshold=x))[2] for x in THRESHOLDS]
+    scores = curve(truth, sound, {"notes": notes}).tolist()
     print("six chords of five notes, F1 for thresholds of", *THRESHOLDS)
     print(" " * 46, *(f"{x:.3f}" for x in scores))
 
@@ -116,7 +116,7 @@ def main() -> None:
         }
         best = int(torch.stack([f1[w, p] for w in played for p in TUNING]).mean(0).argmax())
         row = [float(torch.stack([f1[w, p] for p in HELD_OUT]).mean(0)[best]) for w in played]
-        spent = (time.perf_counter() - begin) / len(f1) / len(THRESHOLDS)
+        spent = (time.perf_counter() - begin) / len(f1)
         cells = "".join(f"{x:8.3f}" for x in row)
         print(f"{name:24}{THRESHOLDS[best]:10.2f}{cells}{spent:5.1f}", flush=True)
 

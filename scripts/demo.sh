@@ -6,12 +6,12 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 what="This unmixes the Indian Pines image into six materials and trains a small network"
-if is_installed hsi,train dev; then
+if is_installed hsi,report,train dev; then
     echo "$what; it takes about five minutes."
 else
     echo "First this installs rlra_torch into .venv (several minutes, once)." "$what (about five minutes)."
 fi
-prepare_environment hsi,train dev
+prepare_environment hsi,report,train dev
 "$venv/bin/rlra" unmix --data indian_pines --rank 6 --out "$root/runs/indian_pines" "$@"
 
 echo

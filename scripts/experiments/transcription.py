@@ -103,10 +103,10 @@ def main() -> None:
     every = methods(arguments.network)
     chords(every["fixed, STFT"]["notes"])
     pieces = {name: piece(name, arguments.seconds) for name in TUNING + HELD_OUT}
-    played = {"same piano": (0, None)}
+    played = {"same": (0, None)}
     if arguments.soundfont:
-        played |= {f"other {k}": (v, arguments.soundfont) for k, v in OTHERS.items()}
-    print(f"{'':24}{'threshold':>10}" + "".join(f"{k.split()[-1][:7]:>8}" for k in played), "  s")
+        played |= {name: (program, arguments.soundfont) for name, program in OTHERS.items()}
+    print(f"{'':24}{'threshold':>10}" + "".join(f"{who[:7]:>8}" for who in played), "  s")
     for name, method in every.items():
         begin = time.perf_counter()
         f1 = {
